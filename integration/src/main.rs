@@ -1,0 +1,3 @@
+//! integration
+
+fn main() {}

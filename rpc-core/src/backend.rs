@@ -1,0 +1,321 @@
+//! [`BackendRegistry`]: named ways to build an agent.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::agent::Agent;
+use crate::engine::{EngineConfig, TransportAgent};
+use crate::function::BoxFuture;
+use crate::transport::Transport;
+use crate::worker::{Group, Incarnation, WorkerId};
+
+/// A named way to build an agent.
+///
+/// In two steps, because a worker must listen before it can tell the others where, and must know the
+/// others before it can serve them.
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// The name under which it is picked.
+    fn name(&self) -> &str;
+
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// [`BackendError`] if it cannot.
+    fn bind(&self, options: &BindOptions) -> BoxFuture<'_, Result<Box<dyn BoundBackend>, BackendError>>;
+}
+
+/// Where and as what to listen.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BindOptions {
+    /// Host or address to listen on, and a port (0: any): `127.0.0.1:0`.
+    pub bind: String,
+    /// Host under which peers reach this worker, if it is not the one that it listens on.
+    pub advertise_host: Option<String>,
+}
+
+impl BindOptions {
+    /// Listens on `bind`.
+    pub fn new(bind: impl Into<String>) -> Self {
+        Self { bind: bind.into(), advertise_host: None }
+    }
+}
+
+/// A backend that listens.
+pub trait BoundBackend: Send + 'static {
+    /// Where peers can reach it.
+    fn address(&self) -> String;
+
+    /// Becomes the agent of worker `start.id`.
+    ///
+    /// # Errors
+    /// [`BackendError`] if it cannot.
+    fn start(self: Box<Self>, start: AgentStart) -> BoxFuture<'static, Result<Arc<dyn Agent>, BackendError>>;
+}
+
+/// What an agent needs to know to begin.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AgentStart {
+    /// Which member of the group this worker is.
+    pub id: WorkerId,
+    /// Everybody.
+    pub group: Group,
+    /// Bounds and times of the engine.
+    pub config: EngineConfig,
+}
+
+impl AgentStart {
+    /// Starts as worker `id` of `group`.
+    pub fn new(id: WorkerId, group: Group, config: EngineConfig) -> Self {
+        Self { id, group, config }
+    }
+
+    /// The incarnation under which the group knows this worker.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.group.get(self.id).map(|member| member.incarnation)
+    }
+}
+
+/// Why a backend could not listen or start.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// It cannot listen there.
+    #[error("backend {backend} cannot listen on {bind}: {cause}; bind another address or port 0")]
+    Bind {
+        /// The backend.
+        backend: String,
+        /// What it was told to listen on.
+        bind: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// It needs something that is not there.
+    #[error("backend {backend} cannot start: {cause}")]
+    Start {
+        /// The backend.
+        backend: String,
+        /// What is missing.
+        cause: String,
+    },
+}
+
+/// Makes a [`Backend`] of a way to bind a transport: the engine does the rest.
+///
+/// ```
+/// # use rpc_core::{BindOptions, Transport};
+/// # async fn bind_mine(_: String) -> std::io::Result<NoTransport> { Err(std::io::Error::other("")) }
+/// # #[derive(Debug)] struct NoTransport;
+/// # impl Transport for NoTransport {
+/// #     fn local_address(&self) -> String { unimplemented!() }
+/// #     fn accept(&self) -> rpc_core::BoxFuture<'_, std::io::Result<rpc_core::Link>> { unimplemented!() }
+/// #     fn connect<'a>(&'a self, _: &'a str) -> rpc_core::BoxFuture<'a, std::io::Result<rpc_core::Link>> {
+/// #         unimplemented!() }
+/// # }
+/// use rpc_core::{BackendRegistry, TransportBackend};
+/// let mut registry = BackendRegistry::new();
+/// registry.register(TransportBackend::new("mine", |options: BindOptions| bind_mine(options.bind)))?;
+/// assert!(registry.get("mine").is_ok());
+/// # Ok::<(), rpc_core::RegistryError>(())
+/// ```
+pub struct TransportBackend {
+    name: String,
+    bind: BindTransport,
+}
+
+type BindTransport =
+    Box<dyn Fn(BindOptions) -> BoxFuture<'static, std::io::Result<Arc<dyn Transport>>> + Send + Sync>;
+
+impl TransportBackend {
+    /// A backend called `name` whose transports `bind` makes.
+    pub fn new<F, Fut, T>(name: impl Into<String>, bind: F) -> Self
+    where
+        F: Fn(BindOptions) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = std::io::Result<T>> + Send + 'static,
+        T: Transport,
+    {
+        let bind = move |options| -> BoxFuture<'static, std::io::Result<Arc<dyn Transport>>> {
+            let binding = bind(options);
+            Box::pin(async move { Ok(Arc::new(binding.await?) as Arc<dyn Transport>) })
+        };
+        Self { name: name.into(), bind: Box::new(bind) }
+    }
+}
+
+impl fmt::Debug for TransportBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TransportBackend({})", self.name)
+    }
+}
+
+impl Backend for TransportBackend {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn bind(&self, options: &BindOptions) -> BoxFuture<'_, Result<Box<dyn BoundBackend>, BackendError>> {
+        let binding = (self.bind)(options.clone());
+        let bind = options.bind.clone();
+        Box::pin(async move {
+            let transport = binding.await.map_err(|error| BackendError::Bind {
+                backend: self.name.clone(),
+                bind,
+                cause: error.to_string(),
+            })?;
+            Ok(Box::new(BoundTransport { transport, backend: self.name.clone() }) as Box<dyn BoundBackend>)
+        })
+    }
+}
+
+struct BoundTransport {
+    transport: Arc<dyn Transport>,
+    backend: String,
+}
+
+impl BoundBackend for BoundTransport {
+    fn address(&self) -> String {
+        self.transport.local_address()
+    }
+
+    fn start(self: Box<Self>, start: AgentStart) -> BoxFuture<'static, Result<Arc<dyn Agent>, BackendError>> {
+        Box::pin(async move {
+            let Self { transport, backend } = *self;
+            let agent = TransportAgent::start(transport, start)
+                .map_err(|cause| BackendError::Start { backend, cause: cause.to_string() })?;
+            Ok(Arc::new(agent) as Arc<dyn Agent>)
+        })
+    }
+}
+
+/// Backends by name.
+#[derive(Clone, Debug, Default)]
+pub struct BackendRegistry {
+    backends: BTreeMap<String, Arc<dyn Backend>>,
+    /// Names that a feature would add, with the feature.
+    absent: BTreeMap<String, String>,
+}
+
+impl BackendRegistry {
+    /// A registry without backends.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a backend.
+    ///
+    /// # Errors
+    /// [`RegistryError::Duplicate`] if the name is taken; the registry is unchanged.
+    pub fn register(&mut self, backend: impl Backend) -> Result<(), RegistryError> {
+        let name = backend.name().to_owned();
+        if self.backends.contains_key(&name) {
+            return Err(RegistryError::Duplicate { name });
+        }
+        self.backends.insert(name, Arc::new(backend));
+        Ok(())
+    }
+
+    /// Notes that `feature` of the facade would add backend `name`, for the error message.
+    pub fn note_absent(&mut self, name: impl Into<String>, feature: impl Into<String>) {
+        self.absent.insert(name.into(), feature.into());
+    }
+
+    /// The backend called `name`.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`] lists what there is, and what a feature would add.
+    pub fn get(&self, name: &str) -> Result<Arc<dyn Backend>, RegistryError> {
+        self.backends.get(name).cloned().ok_or_else(|| RegistryError::Unknown {
+            name: name.to_owned(),
+            known: self.names().map(str::to_owned).collect(),
+            feature: self.absent.get(name).cloned(),
+            absent: self.absent.clone().into_iter().collect(),
+        })
+    }
+
+    /// The names that can be picked, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.backends.keys().map(String::as_str)
+    }
+}
+
+/// A backend name that is taken or that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The name is taken.
+    #[error("a backend named {name} is registered already")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// There is no such backend in this build.
+    #[error("no backend is named {name}; {}", remedy(.known, .feature.as_deref(), .absent))]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// Names that are compiled in or registered.
+        known: Vec<String>,
+        /// The cargo feature that adds this very backend, if there is one.
+        feature: Option<String>,
+        /// Backends that are not compiled in, each with the feature that adds it.
+        absent: Vec<(String, String)>,
+    },
+}
+
+fn remedy(known: &[String], feature: Option<&str>, absent: &[(String, String)]) -> String {
+    let known = match known {
+        [] => "this build has none".to_owned(),
+        names => format!("this build has {}", names.join(", ")),
+    };
+    if let Some(feature) = feature {
+        return format!("{known}; build with --features {feature} to add it");
+    }
+    let more: Vec<String> =
+        absent.iter().map(|(name, feature)| format!("--features {feature} adds {name}")).collect();
+    if more.is_empty() { known } else { format!("{known}; {}", more.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Named(&'static str);
+
+    impl Backend for Named {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn bind(&self, _: &BindOptions) -> BoxFuture<'_, Result<Box<dyn BoundBackend>, BackendError>> {
+            unreachable!("the tests only look names up")
+        }
+    }
+
+    #[test]
+    fn a_taken_name_is_refused_and_the_first_stays() {
+        let mut registry = BackendRegistry::new();
+        registry.register(Named("tcp")).unwrap();
+        let error = registry.register(Named("tcp")).unwrap_err();
+        assert_eq!(error.to_string(), "a backend named tcp is registered already");
+        assert_eq!(registry.names().collect::<Vec<_>>(), ["tcp"]);
+    }
+
+    #[test]
+    fn an_unknown_name_lists_what_there_is_and_the_feature_that_adds_it() {
+        let mut registry = BackendRegistry::new();
+        registry.note_absent("quic", "quic");
+        let text = |registry: &BackendRegistry, name| registry.get(name).unwrap_err().to_string();
+        assert_eq!(
+            text(&registry, "quic"),
+            "no backend is named quic; this build has none; build with --features quic to add it"
+        );
+        registry.register(Named("tcp")).unwrap();
+        assert_eq!(
+            text(&registry, "tpc"),
+            "no backend is named tpc; this build has tcp; --features quic adds quic"
+        );
+    }
+}

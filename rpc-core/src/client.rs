@@ -1,0 +1,135 @@
+//! [`Client`]: typed calls over any agent.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::agent::{Agent, timeout_or_forever};
+use crate::codec::Codecs;
+use crate::context::CallContext;
+use crate::error::{CallError, Failure};
+use crate::function::{FunctionId, RemoteFunction};
+use crate::future::{CallInfo, RpcFuture};
+use crate::message::{Kind, Request};
+use crate::reply::Reply;
+use crate::worker::{Target, WorkerName};
+
+/// How long a call waits unless told otherwise (torch's default).
+pub const RPC_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+
+/// Calls functions of other workers. Cloning is cheap; clones share the default timeout.
+#[derive(Clone)]
+pub struct Client {
+    agent: Arc<dyn Agent>,
+    codecs: Arc<Codecs>,
+    /// In microseconds, 0 for ever; shared, so that it can be changed while the program runs.
+    default_timeout_us: Arc<AtomicU64>,
+    own_timeout: Option<Duration>,
+}
+
+impl Client {
+    /// A client over `agent`.
+    pub fn new(agent: Arc<dyn Agent>, codecs: Arc<Codecs>) -> Self {
+        let client = Self { agent, codecs, default_timeout_us: Arc::default(), own_timeout: None };
+        client.set_rpc_timeout(RPC_TIMEOUT_DEFAULT);
+        client
+    }
+
+    /// The agent underneath.
+    pub fn agent(&self) -> &Arc<dyn Agent> {
+        &self.agent
+    }
+
+    /// The codecs of this worker.
+    pub fn codecs(&self) -> &Arc<Codecs> {
+        &self.codecs
+    }
+
+    /// How long calls wait unless told otherwise; zero is for ever.
+    pub fn rpc_timeout(&self) -> Duration {
+        Duration::from_micros(self.default_timeout_us.load(Ordering::Relaxed))
+    }
+
+    /// Changes [`rpc_timeout`](Self::rpc_timeout) for this client and its clones, for calls from now on.
+    pub fn set_rpc_timeout(&self, timeout: Duration) {
+        let us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+        self.default_timeout_us.store(us, Ordering::Relaxed);
+    }
+
+    /// A client whose calls wait `timeout` instead; zero is for ever.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { own_timeout: Some(timeout), ..self.clone() }
+    }
+
+    /// Calls `function` on `to` and returns at once.
+    ///
+    /// The arguments are encoded before this returns: what is done to the originals afterwards does not
+    /// show on the other side. An argument that cannot be encoded, an unknown worker and the like fail the
+    /// future at once.
+    ///
+    /// Within a handler the call is bounded by the handler's own deadline and cancelled with it.
+    pub fn rpc_async<'t, F: RemoteFunction>(
+        &self,
+        to: impl Into<Target<'t>>,
+        function: F,
+        args: F::Args,
+    ) -> RpcFuture<F::Output, F::Error> {
+        let _: F = function;
+        let target = to.into();
+        let (to, reply) = match self.agent.group().find(&target) {
+            Ok(worker) => (worker.name.clone(), self.send::<F>(worker.id, &args)),
+            Err(unknown) => {
+                let failure = Failure::unknown_worker(&unknown.known);
+                (WorkerName::unchecked(&unknown.target), Reply::ready(Err(failure)))
+            }
+        };
+        let call = CallInfo {
+            agent: Arc::clone(&self.agent),
+            codecs: Arc::clone(&self.codecs),
+            to,
+            function: F::NAME,
+            signature: F::SIGNATURE,
+        };
+        RpcFuture::new(reply, call)
+    }
+
+    /// Calls `function` on `to` and blocks this thread until it is done.
+    ///
+    /// # Errors
+    /// Those of the call, and [`Failure::WouldBlock`] (see [`RpcFuture::wait`]).
+    pub fn rpc_sync<'t, F: RemoteFunction>(
+        &self,
+        to: impl Into<Target<'t>>,
+        function: F,
+        args: F::Args,
+    ) -> Result<F::Output, CallError<F::Error>> {
+        self.rpc_async(to, function, args).wait()
+    }
+
+    fn send<F: RemoteFunction>(&self, to: crate::worker::WorkerId, args: &F::Args) -> Reply {
+        let codec = self.codecs.default_id();
+        let body = match self.codecs.encode(codec, args) {
+            Ok(body) => body,
+            Err(error) => return Reply::ready(Err(Failure::Encode { reason: error.to_string() })),
+        };
+        let context = CallContext::current();
+        let mut timeout = timeout_or_forever(self.own_timeout.unwrap_or_else(|| self.rpc_timeout()));
+        if let Some(left) = context.as_ref().and_then(CallContext::remaining) {
+            timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
+        }
+        let method = const { FunctionId::new(F::NAME, F::SIGNATURE).to_wire() };
+        let reply = self.agent.send(to, Request { kind: Kind::CALL, method, codec, timeout, body });
+        if let Some(context) = context {
+            context.adopt(reply.cell());
+        }
+        reply
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("agent", &self.agent).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,253 @@
+//! What a running handler knows about the call that it serves.
+//!
+//! Handlers are ordinary functions, so the context is found through the current thread: set while a
+//! handler runs or is polled, and gone with it. Nested calls take their deadline and their cancellation
+//! from it by themselves.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::reply::ReplyCell;
+use crate::worker::WorkerId;
+
+thread_local! {
+    static CURRENT: RefCell<Option<CallContext>> = const { RefCell::new(None) };
+    static MUST_NOT_BLOCK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// The call that a handler serves: who called, how long is left, whether it was cancelled.
+///
+/// ```
+/// use rpc_core::CallContext;
+/// fn long_computation() -> u64 {
+///     let mut sum = 0;
+///     for i in 0..1_000_000_u64 {
+///         if i % 4096 == 0 && CallContext::current().is_some_and(|call| call.is_cancelled()) {
+///             break; // nobody waits for the result any more
+///         }
+///         sum += i;
+///     }
+///     sum
+/// }
+/// # assert_eq!(long_computation(), 499_999_500_000);
+/// ```
+#[derive(Clone)]
+pub struct CallContext {
+    call: Arc<CallState>,
+    host: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+struct CallState {
+    caller: WorkerId,
+    deadline: Mutex<Option<Instant>>,
+    cancelled: AtomicBool,
+    wake: Mutex<Interested>,
+}
+
+/// Who has to hear of a cancellation.
+#[derive(Default)]
+struct Interested {
+    nested: Vec<Weak<ReplyCell>>,
+    /// Prune `nested` when it has grown to this, so that a handler that makes calls for ever holds
+    /// twice as many entries as it has calls in flight, not all that it ever made.
+    prune_at: usize,
+    wakers: Vec<Waker>,
+}
+
+impl CallContext {
+    /// A context for a call from `caller` that is to be answered within `timeout`.
+    pub fn new(caller: WorkerId, timeout: Option<Duration>) -> Self {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Self {
+            call: Arc::new(CallState {
+                caller,
+                deadline: Mutex::new(deadline),
+                cancelled: AtomicBool::new(false),
+                wake: Mutex::default(),
+            }),
+            host: None,
+        }
+    }
+
+    /// The context of the handler that runs on this thread, or is polled on it.
+    pub fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// The worker that called.
+    pub fn caller(&self) -> WorkerId {
+        self.call.caller
+    }
+
+    /// Time left until the caller gives up; `None` if it waits for ever. Zero when it is over.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        *self.call.deadline.lock()
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Option<Duration>) {
+        *self.call.deadline.lock() = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    }
+
+    /// Whether the caller has cancelled the call or its deadline has passed.
+    pub fn is_cancelled(&self) -> bool {
+        self.call.cancelled.load(Ordering::Acquire)
+            || self.deadline().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Resolves when the call is cancelled. An `async` handler does not need it: it is dropped at its
+    /// next await. For what such a handler has spawned.
+    pub fn cancelled(&self) -> Cancelled {
+        Cancelled { call: Arc::clone(&self.call) }
+    }
+
+    /// What the [`FunctionHandler`](crate::FunctionHandler) was built with, if it is of type `T`.
+    pub fn host<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.host.clone()?.downcast().ok()
+    }
+
+    pub(crate) fn with_host(self, host: Option<Arc<dyn Any + Send + Sync>>) -> Self {
+        Self { host, ..self }
+    }
+
+    /// Cancels the call and every nested call that was made in it.
+    pub fn cancel(&self) {
+        self.call.cancelled.store(true, Ordering::Release);
+        let interested = std::mem::take(&mut *self.call.wake.lock());
+        for cell in interested.nested.iter().filter_map(Weak::upgrade) {
+            cell.cancel();
+        }
+        for waker in interested.wakers {
+            waker.wake();
+        }
+    }
+
+    /// Has `cell`, a nested call, cancelled with this one.
+    pub(crate) fn adopt(&self, cell: &Arc<ReplyCell>) {
+        let mut interested = self.call.wake.lock();
+        if interested.nested.len() >= interested.prune_at {
+            interested.nested.retain(|nested| nested.strong_count() > 0);
+            interested.prune_at = (interested.nested.len() * 2).max(16);
+        }
+        interested.nested.push(Arc::downgrade(cell));
+        drop(interested);
+        if self.call.cancelled.load(Ordering::Acquire) {
+            cell.cancel();
+        }
+    }
+
+    /// Makes this the current context of the thread until the guard is dropped.
+    pub(crate) fn enter(&self) -> Entered {
+        Entered { outer: CURRENT.replace(Some(self.clone())), must_not_block: MUST_NOT_BLOCK.get() }
+    }
+
+    /// As [`enter`](Self::enter), for a handler that is being polled: it must not block.
+    pub(crate) fn enter_async(&self) -> Entered {
+        let entered = self.enter();
+        MUST_NOT_BLOCK.set(true);
+        entered
+    }
+
+    /// Runs `f` in this context.
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _entered = self.enter();
+        f()
+    }
+
+    /// Polls `future` in this context: for tasks that a handler spawns, so that their calls are bounded
+    /// and cancelled with it.
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        let context = self.clone();
+        let mut future = Box::pin(future);
+        std::future::poll_fn(move |cx| {
+            let _entered = context.enter_async();
+            future.as_mut().poll(cx)
+        })
+    }
+}
+
+impl fmt::Debug for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallContext")
+            .field("caller", &self.call.caller)
+            .field("remaining", &self.remaining())
+            .field("cancelled", &self.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts the outer context back.
+pub(crate) struct Entered {
+    outer: Option<CallContext>,
+    must_not_block: bool,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.outer.take());
+        MUST_NOT_BLOCK.set(self.must_not_block);
+    }
+}
+
+/// Marks the thread as one that must not wait for a reply, until the guard is dropped: it is inside of an
+/// inline handler or of the loop that reads a link.
+pub(crate) struct NoBlocking {
+    before: bool,
+}
+
+impl NoBlocking {
+    pub(crate) fn enter() -> Self {
+        Self { before: MUST_NOT_BLOCK.replace(true) }
+    }
+
+    /// Whether the current thread is so marked.
+    pub(crate) fn is_entered() -> bool {
+        MUST_NOT_BLOCK.get()
+    }
+}
+
+impl Drop for NoBlocking {
+    fn drop(&mut self) {
+        MUST_NOT_BLOCK.set(self.before);
+    }
+}
+
+/// Resolves when a call is cancelled (see [`CallContext::cancelled`]). Cancel-safe.
+#[derive(Debug)]
+pub struct Cancelled {
+    call: Arc<CallState>,
+}
+
+impl fmt::Debug for CallState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallState").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
+impl Future for Cancelled {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut interested = self.call.wake.lock();
+        if self.call.cancelled.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        if !interested.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            interested.wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,222 @@
+//! [`Failure`]: why a request got no answer from its handler.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::message::{Outcome, Response};
+use crate::worker::WorkerName;
+
+/// Whether the handler of a failed call ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HandlerRan {
+    /// Surely not: the call can be repeated.
+    No,
+    /// It ran, or began to.
+    Yes,
+    /// Nobody here can know.
+    Unknown,
+}
+
+impl fmt::Display for HandlerRan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "the handler did not run",
+            Self::Yes => "the handler ran",
+            Self::Unknown => "the handler may have run",
+        })
+    }
+}
+
+/// Why a request has no answer from its handler. [`CallError`](crate::CallError) adds worker and function.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The target names nobody in the group.
+    #[error("there is no such worker; the group has {known}")]
+    UnknownWorker {
+        /// The names that exist.
+        known: String,
+    },
+    /// The callee has no function of that name.
+    #[error(
+        "it has no such function{similar}; is it compiled into that program and marked #[rpc::function]?"
+    )]
+    UnknownFunction {
+        /// Similar names there, as text for the message; empty if there is none.
+        similar: String,
+    },
+    /// Caller and callee were built with different signatures.
+    #[error("its signature there is {theirs}, here it is {ours}; build both programs from the same source")]
+    SignatureMismatch {
+        /// The caller's signature.
+        ours: String,
+        /// The callee's.
+        theirs: String,
+    },
+    /// The arguments could not be encoded; nothing was sent.
+    #[error("the arguments could not be encoded: {reason}")]
+    Encode {
+        /// The codec's words.
+        reason: String,
+    },
+    /// The callee could not decode the arguments.
+    #[error("it could not decode the arguments: {reason}; do both programs have the same types?")]
+    BadArguments {
+        /// The codec's words.
+        reason: String,
+    },
+    /// The handler ran, but its result could not be encoded there.
+    #[error("the handler ran, but its result could not be encoded: {reason}")]
+    BadResult {
+        /// The codec's words.
+        reason: String,
+    },
+    /// The handler ran, but its result could not be decoded here.
+    #[error(
+        "the handler ran, but its result could not be decoded: {reason}; do both programs have the same types?"
+    )]
+    BadReply {
+        /// The codec's words.
+        reason: String,
+    },
+    /// The callee does not have the caller's codec.
+    #[error("it does not have the codec of this call; it has {known}")]
+    UnknownCodec {
+        /// The codecs that it has.
+        known: String,
+    },
+    /// Nobody serves this kind of request on the callee.
+    #[error("it does not serve this kind of request")]
+    UnknownKind,
+    /// The handler panicked. The worker lives on.
+    #[error("the handler panicked at {location}: {message}")]
+    Panicked {
+        /// The panic's message.
+        message: String,
+        /// `file:line:column`, or `unknown location`.
+        location: String,
+    },
+    /// No reply before the deadline.
+    #[error("no reply within {}; {ran}; give the call more time with .timeout(..), or look at what the worker is doing", show(*.after))]
+    TimedOut {
+        /// How long the caller was willing to wait.
+        after: Duration,
+        /// What is known about the handler.
+        ran: HandlerRan,
+    },
+    /// The caller cancelled.
+    #[error("the call was cancelled; {ran}")]
+    Cancelled {
+        /// What is known about the handler.
+        ran: HandlerRan,
+    },
+    /// No link could be made.
+    #[error(
+        "it cannot be reached at {address}: {cause}; is its process alive, and is that address open from here?"
+    )]
+    Unreachable {
+        /// Where we tried.
+        address: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// The link went down with the call in flight.
+    #[error("the link went down: {cause}; {ran}")]
+    LinkLost {
+        /// Why it went down.
+        cause: String,
+        /// What is known about the handler.
+        ran: HandlerRan,
+    },
+    /// The peer has left the group in an orderly way.
+    #[error("it has shut down")]
+    Departed,
+    /// A bound was reached, here or there.
+    #[error(
+        "the bound {bound} = {limit} is reached; {}; wait for calls to finish, or raise it",
+        HandlerRan::No
+    )]
+    Overloaded {
+        /// Name of the bound, as in [`EngineConfig`](crate::EngineConfig).
+        bound: String,
+        /// Its value.
+        limit: u64,
+    },
+    /// The message is larger than a message may be; nothing was sent.
+    #[error(
+        "the message has {bytes} bytes, over message_bytes_max = {limit}; split it, or raise the bound on both sides"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// This worker has been shut down.
+    #[error("this worker has been shut down; initialise a new one")]
+    ShutDown,
+    /// Waiting here would stop the thread that has to bring the reply.
+    #[error(
+        "waiting here would block the runtime that drives this worker; await rpc_async instead, or wait on another thread"
+    )]
+    WouldBlock,
+}
+
+/// Durations as people write them: `1.5s` rather than nanoseconds.
+fn show(duration: Duration) -> impl fmt::Display {
+    format!("{:?}", Duration::from_millis(duration.as_millis().max(1) as u64))
+}
+
+impl Failure {
+    /// Whether the handler ran. No wildcard arm: a new variant has to choose.
+    pub fn handler_ran(&self) -> HandlerRan {
+        match self {
+            Self::TimedOut { ran, .. } | Self::Cancelled { ran } | Self::LinkLost { ran, .. } => *ran,
+            Self::Panicked { .. } | Self::BadResult { .. } | Self::BadReply { .. } => HandlerRan::Yes,
+            // A blocked waiter says nothing about the call, which is in flight.
+            Self::WouldBlock => HandlerRan::Unknown,
+            Self::UnknownWorker { .. }
+            | Self::UnknownFunction { .. }
+            | Self::SignatureMismatch { .. }
+            | Self::Encode { .. }
+            | Self::BadArguments { .. }
+            | Self::UnknownCodec { .. }
+            | Self::UnknownKind
+            | Self::Unreachable { .. }
+            | Self::Departed
+            | Self::Overloaded { .. }
+            | Self::TooLarge { .. }
+            | Self::ShutDown => HandlerRan::No,
+        }
+    }
+
+    /// What a response without a value says, for the outcomes that need nothing from the caller.
+    pub(crate) fn from_response(response: &Response) -> Self {
+        let mut details = response.details().into_iter();
+        let mut next = || details.next().unwrap_or_default();
+        match response.outcome {
+            Outcome::Panicked => Self::Panicked { message: next(), location: next() },
+            Outcome::BadArguments => Self::BadArguments { reason: next() },
+            Outcome::BadResult => Self::BadResult { reason: next() },
+            Outcome::UnknownCodec => Self::UnknownCodec { known: next() },
+            Outcome::Overloaded => {
+                let bound = next();
+                Self::Overloaded { bound, limit: next().parse().unwrap_or_default() }
+            }
+            Outcome::DeadlineExceeded => Self::TimedOut { after: Duration::ZERO, ran: HandlerRan::Unknown },
+            Outcome::Cancelled => Self::Cancelled { ran: HandlerRan::Unknown },
+            Outcome::ShuttingDown => Self::Departed,
+            Outcome::UnknownFunction => Self::UnknownFunction { similar: String::new() },
+            Outcome::SignatureMismatch => {
+                Self::SignatureMismatch { ours: String::new(), theirs: details.nth(1).unwrap_or_default() }
+            }
+            Outcome::UnknownKind => Self::UnknownKind,
+            Outcome::Ok | Outcome::HandlerError => Self::BadReply { reason: "not a failure".into() },
+        }
+    }
+
+    /// For a target that names nobody.
+    pub(crate) fn unknown_worker(known: &[WorkerName]) -> Self {
+        Self::UnknownWorker { known: crate::worker::list(known) }
+    }
+}

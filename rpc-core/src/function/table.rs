@@ -1,0 +1,106 @@
+//! The callee's functions, by id.
+
+use std::collections::HashMap;
+
+use super::{FunctionEntry, FunctionId, RemoteFunction};
+
+/// The functions that a worker serves.
+///
+/// ```
+/// use rpc_core::FunctionTable;
+/// let table = FunctionTable::linked()?; // everything marked #[rpc::function] in this program
+/// for function in table.iter() {
+///     println!("{} {}", function.name(), function.signature());
+/// }
+/// # Ok::<(), rpc_core::TableError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct FunctionTable {
+    by_name: HashMap<u64, FunctionEntry>,
+}
+
+impl FunctionTable {
+    /// An empty table, to be filled by hand.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything that `#[rpc::function]` registered in this program.
+    ///
+    /// Functions of a library crate are there only if the program uses something of that crate;
+    /// otherwise the linker leaves the crate out.
+    ///
+    /// # Errors
+    /// [`TableError`] if two functions share a name.
+    pub fn linked() -> Result<Self, TableError> {
+        let mut table = Self::new();
+        for entry in inventory::iter::<FunctionEntry> {
+            table.insert(*entry)?;
+        }
+        Ok(table)
+    }
+
+    /// Adds `F`.
+    ///
+    /// # Errors
+    /// [`TableError`] if its name is taken.
+    pub fn add<F: RemoteFunction>(&mut self, _: F) -> Result<(), TableError> {
+        self.insert(FunctionEntry::of::<F>())
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// [`TableError`] if its name is taken.
+    pub fn insert(&mut self, entry: FunctionEntry) -> Result<(), TableError> {
+        match self.by_name.insert(entry.id().name_bits(), entry) {
+            None => Ok(()),
+            Some(before) => Err(TableError { first: before.name(), second: entry.name() }),
+        }
+    }
+
+    /// The functions in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &FunctionEntry> {
+        self.by_name.values()
+    }
+
+    /// Looks `id` up.
+    ///
+    /// # Errors
+    /// [`Miss`], which tells another signature from no such name.
+    pub(super) fn find(&self, id: FunctionId) -> Result<&FunctionEntry, Miss<'_>> {
+        match self.by_name.get(&id.name_bits()) {
+            Some(entry) if entry.id() == id => Ok(entry),
+            Some(entry) => Err(Miss::OtherSignature(entry)),
+            None => Err(Miss::Unknown),
+        }
+    }
+
+    /// Names of functions here, sorted, at most `most` of them.
+    pub(super) fn names(&self, most: usize) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.iter().map(FunctionEntry::name).collect();
+        names.sort_unstable();
+        names.truncate(most);
+        names
+    }
+}
+
+/// Why a function was not found.
+pub(super) enum Miss<'a> {
+    /// It is here with another signature.
+    OtherSignature(&'a FunctionEntry),
+    /// It is not here.
+    Unknown,
+}
+
+/// Two functions cannot be told apart on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "functions {first} and {second} have the same id; give one another name with #[rpc::function(name = \"..\")]"
+)]
+pub struct TableError {
+    /// The one that was there.
+    pub first: &'static str,
+    /// The one that was to be added.
+    pub second: &'static str,
+}

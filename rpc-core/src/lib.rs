@@ -1,0 +1,77 @@
+//! Agents, messages, functions, errors and the engine of the rpc framework.
+//!
+//! Workers are named, ranked processes that call each other's functions. This crate has everything that
+//! does not depend on how bytes travel: most programs use it through the facade crate `rpc`, and custom
+//! stacks build on it directly.
+//!
+//! **Start** with [`Client`], which makes typed calls over an [`Agent`]. There are two ways in for a stack
+//! of your own: implement [`Transport`] (frames) and get the engine, [`TransportAgent`], with deadlines,
+//! cancellation, thread pool and graceful shutdown; or implement [`Agent`] whole.
+//!
+//! **It promises** that a call never hangs silently, that an error says whether the handler ran, and that
+//! every queue has a bound. **It leaves to you** sockets ([`Transport`]) and finding the other workers
+//! ([`Store`]).
+//!
+//! # Crate features
+//! - **`ndarray`**: conversions between [`Tensor`] and `ndarray` arrays that share the bytes.
+
+// Reading order: who takes part, what they exchange, what they call, what carries it.
+mod worker;
+
+mod codec;
+mod message;
+mod part;
+mod scope;
+mod tensor;
+
+mod client;
+mod context;
+mod error;
+mod function;
+mod future;
+mod reply;
+
+mod agent;
+mod backend;
+mod engine;
+mod shutdown;
+mod store;
+mod transport;
+
+pub mod wire;
+
+// The public interface is:
+pub use crate::agent::{Agent, Handler, Incoming, Served, timeout_or_forever};
+pub use crate::backend::{
+    AgentStart, Backend, BackendError, BackendRegistry, BindOptions, BoundBackend, RegistryError,
+    TransportBackend,
+};
+pub use crate::client::{Client, RPC_TIMEOUT_DEFAULT};
+pub use crate::codec::{Codec, CodecError, Codecs, POSTCARD, Read};
+pub use crate::context::{CallContext, Cancelled};
+pub use crate::engine::{EngineConfig, TransportAgent};
+pub use crate::error::{CallError, Failure, HandlerRan, Never, Violation};
+pub use crate::function::{
+    BoxFuture, FunctionBody, FunctionEntry, FunctionHandler, FunctionId, FunctionTable, RemoteFunction,
+    ResultLike, TableError,
+};
+pub use crate::future::RpcFuture;
+pub use crate::message::{Body, Kind, Outcome, Request, Response};
+pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf};
+pub use crate::reply::{CallControl, Promise, Reply, ReplyResult};
+pub use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
+pub use crate::store::{PrefixStore, Store, StoreError};
+pub use crate::tensor::{Dtype, Element, Tensor, TensorError};
+pub use crate::transport::{
+    Close, Flush, Frame, FrameLimits, Link, LinkClosed, LinkError, LinkReceiver, LinkSender, Transport, recv,
+};
+pub use crate::worker::{
+    Group, Incarnation, InvalidGroup, InvalidName, Member, NameProblem, Target, UnknownWorker,
+    WORKER_NAME_BYTES_MAX, WorkerId, WorkerInfo, WorkerName,
+};
+
+/// What the macros of this framework expand to. Not part of the public interface.
+#[doc(hidden)]
+pub mod macro_support {
+    pub use inventory;
+}

@@ -1,0 +1,1 @@
+//! Stores and launch environments through which workers find each other.

@@ -1,0 +1,1 @@
+//! In-memory network with faults, test clusters and virtual time for rpc programs.

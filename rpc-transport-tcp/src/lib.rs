@@ -1,0 +1,1 @@
+//! TCP links for the rpc framework.

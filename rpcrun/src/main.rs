@@ -1,0 +1,3 @@
+//! rpcrun
+
+fn main() {}
