@@ -1,7 +1,119 @@
-//! Workers that call each other's functions, over TCP, with typed errors.
+//! Workers that call each other's functions: named, ranked processes, typed calls, typed errors.
+//!
+//! ```
+//! use rpc::prelude::*;
+//!
+//! #[rpc::function]
+//! fn add(a: f64, b: f64) -> f64 {
+//!     a + b
+//! }
+//!
+//! # fn worker(rank: u32, store: std::sync::Arc<rpc::MemoryStore>) -> WorkerBuilder {
+//! #     Worker::builder(format!("worker{rank}")).rank(rank).world_size(2).store(store)
+//! # }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #   let store = std::sync::Arc::new(rpc::MemoryStore::default());
+//! #   let other = tokio::spawn(worker(1, store.clone()).init());
+//! #   let real = "
+//!     let worker = rpc::init("worker0").await?;
+//! #   "; let worker = worker(0, store).init().await?; let other = other.await??;
+//!     let sum: f64 = worker.rpc_async("worker1", add, (1.0, 2.0)).await?;
+//!     assert_eq!(sum, add(1.0, 2.0)); // still an ordinary function here
+//! #   let _ = tokio::join!(worker.shutdown(), other.shutdown());
+//!     worker.shutdown().await?; // all workers meet here
+//!     Ok(())
+//! }
+//! ```
+//!
+//! **Start** with [`init`], which reads the environment that `rpcrun`, `torchrun` and SLURM set, or with
+//! [`Worker::builder`], which can be told everything. Programs without `async` use [`blocking_init`] and
+//! [`Worker::rpc_sync`]. A handler finds its worker with [`Worker::current`].
+//!
+//! **It promises** that a call never hangs silently: it has a deadline (60 s unless told otherwise), which
+//! bounds nested calls too, and a dead peer fails its calls promptly. [`CallError`] says who, what, whether
+//! the handler ran and what to do next. **It leaves to you** what happens when a worker dies: the group is
+//! fixed at start, and nobody takes a dead worker's place.
+//!
+//! It is not for networks that you do not trust: this release has no TLS, so workers serve loopback unless
+//! told otherwise ([`Security`]).
+//!
+//! # Pieces of your own
+//! Functions can be given by hand ([`WorkerBuilder::functions`]), and so can codecs
+//! ([`WorkerBuilder::codec`]), rendezvous stores ([`WorkerBuilder::store`]) and backends
+//! ([`WorkerBuilder::backends`]): implement [`rpc_core::Transport`] for frames only, or [`rpc_core::Agent`]
+//! whole. Both crates underneath are re-exported.
+//!
+//! # Crate features
+//! - **`tcp`** (default): the TCP backend, named `tcp`. Without any backend the crate builds, and
+//!   initialising says what is missing.
+//! - **`ndarray`**: conversions between [`Tensor`] and `ndarray` arrays that share the bytes.
+#![forbid(unsafe_code)]
 
-pub use rpc_core::{CallContext, CallError, Client, Failure, HandlerRan, Never, RpcFuture, Tensor};
+// Reading order: what users hold, how it comes to be, what decides on the way.
+mod worker;
+
+mod builder;
+mod init;
+
+mod address;
+mod backends;
+mod error;
+mod runtime;
+mod security;
+
+pub mod prelude;
+
+// The public interface is:
+pub use {rpc_core, rpc_rendezvous};
+
+pub use rpc_core::{
+    BackendRegistry, CallContext, CallError, Client, Codec, EngineConfig, Failure, FunctionTable, HandlerRan,
+    Never, RpcFuture, Shutdown, ShutdownError, ShutdownReport, Store, Target, Tensor, UnknownWorker,
+    WorkerId, WorkerInfo, WorkerName,
+};
 pub use rpc_macros::function;
+pub use rpc_rendezvous::MemoryStore;
+
+pub use crate::backends::default_backends;
+pub use crate::builder::{INIT_TIMEOUT_DEFAULT, WorkerBuilder};
+pub use crate::error::{BlockingShutdownError, InitError};
+pub use crate::runtime::IoRuntime;
+pub use crate::security::Security;
+pub use crate::worker::Worker;
+
+/// Starts the worker `name` as the environment says, and waits until all workers of the job are there.
+///
+/// Reads `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`, as rpcrun and torchrun set them, or what
+/// SLURM sets. [`Worker::builder`] is the same with choices.
+///
+/// # Errors
+/// [`InitError`].
+///
+/// # Cancel safety
+/// As [`WorkerBuilder::init`].
+pub async fn init(name: impl Into<String>) -> Result<Worker, InitError> {
+    Worker::builder(name).init().await
+}
+
+/// As [`init`], for a worker that is called `worker{RANK}`.
+///
+/// # Errors
+/// [`InitError`].
+///
+/// # Cancel safety
+/// As [`WorkerBuilder::init`].
+pub async fn init_from_env() -> Result<Worker, InitError> {
+    Worker::builder_named_by_rank().init().await
+}
+
+/// As [`init`], for a plain thread, which it blocks. The worker's I/O runs on a thread of its own.
+///
+/// # Errors
+/// [`InitError`].
+pub fn blocking_init(name: impl Into<String>) -> Result<Worker, InitError> {
+    Worker::builder(name).blocking_init()
+}
 
 /// What the macros of this framework expand to. Not part of the public interface.
 #[doc(hidden)]

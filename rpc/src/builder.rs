@@ -1,0 +1,240 @@
+//! [`WorkerBuilder`]: everything that can be said about a worker before it starts.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_core::{BackendRegistry, Codec, Codecs, EngineConfig, FunctionTable, RPC_TIMEOUT_DEFAULT, Store};
+
+use crate::error::InitError;
+use crate::runtime::IoRuntime;
+use crate::security::Security;
+use crate::worker::Worker;
+
+/// How long [`WorkerBuilder::init`] waits for the other workers unless told otherwise.
+///
+/// Longer than a call's timeout, on purpose. Schedulers start the processes of one job minutes apart, and
+/// a worker that gives up early takes the whole job with it. Waiting costs nothing and is not silent:
+/// progress is logged with the names of those who are missing. (torch: 60 s, the timeout of calls, with
+/// 300 s for its store.)
+pub const INIT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
+
+/// Reads one variable of the environment.
+pub(crate) type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Says what a worker is to be, then starts it.
+///
+/// What is not said here comes from the environment: `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and
+/// `MASTER_PORT` as rpcrun and torchrun set them, or what SLURM sets; `RPC_BACKEND`; `RPC_INSECURE`.
+///
+/// ```
+/// use rpc::prelude::*;
+/// # fn main() -> Result<(), InitError> {
+/// # let store = std::sync::Arc::new(rpc::MemoryStore::default());
+/// let worker = Worker::builder("alone")
+///     .rank(0)
+///     .world_size(1)
+///     .rpc_timeout(Duration::from_secs(30))
+///     # .store(store)
+///     .blocking_init()?;
+/// assert_eq!(worker.info().to_string(), "alone (rank 0)");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until init"]
+pub struct WorkerBuilder {
+    pub(crate) name: Option<String>,
+    pub(crate) rank: Option<u32>,
+    pub(crate) world_size: Option<u32>,
+    pub(crate) init_method: Option<String>,
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) job: Option<String>,
+    pub(crate) backend: Option<String>,
+    pub(crate) backends: Option<BackendRegistry>,
+    pub(crate) rpc_timeout: Duration,
+    pub(crate) init_timeout: Duration,
+    pub(crate) functions: Option<FunctionTable>,
+    pub(crate) codecs: Codecs,
+    pub(crate) bind: Option<String>,
+    pub(crate) advertise_host: Option<String>,
+    pub(crate) config: EngineConfig,
+    pub(crate) security: Security,
+    pub(crate) runtime: IoRuntime,
+    pub(crate) variables: Variables,
+}
+
+impl WorkerBuilder {
+    /// A worker called `name`; without a name it is called `worker{rank}`.
+    pub(crate) fn new(name: Option<String>) -> Self {
+        Self {
+            name,
+            rank: None,
+            world_size: None,
+            init_method: None,
+            store: None,
+            job: None,
+            backend: None,
+            backends: None,
+            rpc_timeout: RPC_TIMEOUT_DEFAULT,
+            init_timeout: INIT_TIMEOUT_DEFAULT,
+            functions: None,
+            codecs: Codecs::default(),
+            bind: None,
+            advertise_host: None,
+            config: EngineConfig::default(),
+            security: Security::default(),
+            runtime: IoRuntime::default(),
+            variables: Arc::new(process_variable),
+        }
+    }
+
+    /// This worker's rank: `0..world_size`, each given once. Otherwise from `init_method`, then `RANK`.
+    pub fn rank(mut self, rank: u32) -> Self {
+        self.rank = Some(rank);
+        self
+    }
+
+    /// How many workers the job has. Otherwise from `init_method`, then `WORLD_SIZE`.
+    pub fn world_size(mut self, world_size: u32) -> Self {
+        self.world_size = Some(world_size);
+        self
+    }
+
+    /// Where the workers meet, as a URL: `tcp://HOST:PORT` (rank 0 hosts the store there),
+    /// `file:///PATH`, or `env://`, the default. `?rank=R&world_size=W` may follow.
+    pub fn init_method(mut self, url: impl Into<String>) -> Self {
+        self.init_method = Some(url.into());
+        self
+    }
+
+    /// Meets the other workers in `store` instead of opening one.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Names the job, so that several can share one store. All workers of a job give the same.
+    pub fn job(mut self, job: impl Into<String>) -> Self {
+        self.job = Some(job.into());
+        self
+    }
+
+    /// Picks a backend by name. Otherwise `RPC_BACKEND`, then the only one there is, then `tcp`.
+    pub fn backend(mut self, name: impl Into<String>) -> Self {
+        self.backend = Some(name.into());
+        self
+    }
+
+    /// The backends to pick from, in place of [`default_backends`](crate::default_backends).
+    pub fn backends(mut self, backends: BackendRegistry) -> Self {
+        self.backends = Some(backends);
+        self
+    }
+
+    /// How long calls wait unless told otherwise (60 s); zero is for ever.
+    pub fn rpc_timeout(mut self, timeout: Duration) -> Self {
+        self.rpc_timeout = timeout;
+        self
+    }
+
+    /// How long to wait for the other workers ([`INIT_TIMEOUT_DEFAULT`]); zero is for ever.
+    pub fn init_timeout(mut self, timeout: Duration) -> Self {
+        self.init_timeout = timeout;
+        self
+    }
+
+    /// The functions to serve, in place of everything in this program that is marked
+    /// `#[rpc::function]`.
+    pub fn functions(mut self, functions: FunctionTable) -> Self {
+        self.functions = Some(functions);
+        self
+    }
+
+    /// The codec that writes this worker's requests, in place of postcard. Every worker that it calls
+    /// needs it too (see [`also_codec`](Self::also_codec)).
+    pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
+        self.codecs = self.codecs.with_default(codec);
+        self
+    }
+
+    /// A codec that this worker understands in requests of others.
+    pub fn also_codec(mut self, codec: Arc<dyn Codec>) -> Self {
+        self.codecs = self.codecs.with(codec);
+        self
+    }
+
+    /// What to listen on, as `HOST:PORT`; port 0 is any. Otherwise loopback if the workers meet there, in
+    /// a file or in a given store, else the address that routes to `MASTER_ADDR`.
+    pub fn bind(mut self, host_and_port: impl Into<String>) -> Self {
+        self.bind = Some(host_and_port.into());
+        self
+    }
+
+    /// The host under which others reach this worker, if it is not the one that it listens on: behind
+    /// address translation, or with `.bind("0.0.0.0:0")`.
+    pub fn advertise_host(mut self, host: impl Into<String>) -> Self {
+        self.advertise_host = Some(host.into());
+        self
+    }
+
+    /// Bounds and times of the engine.
+    pub fn config(mut self, config: EngineConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Who may connect.
+    pub fn security(mut self, security: Security) -> Self {
+        self.security = security;
+        self
+    }
+
+    /// Where the worker's I/O runs.
+    pub fn runtime(mut self, runtime: IoRuntime) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
+    /// Reads environment variables through `lookup` instead of from the process: for several workers in
+    /// one process, and for launchers that have their own names for things.
+    pub fn variables(mut self, lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.variables = Arc::new(lookup);
+        self
+    }
+
+    /// Starts the worker and waits until all workers of the job are there.
+    ///
+    /// # Errors
+    /// [`InitError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the attempt. Others that wait for this worker go on waiting, until it
+    /// tries again or their own `init_timeout` is over.
+    pub async fn init(self) -> Result<Worker, InitError> {
+        crate::init::init(self).await
+    }
+
+    /// As [`init`](Self::init) for a plain thread: blocks it, and runs the worker's I/O on a thread of the
+    /// worker's own.
+    ///
+    /// # Errors
+    /// [`InitError`].
+    pub fn blocking_init(self) -> Result<Worker, InitError> {
+        crate::runtime::block_on(self.runtime(IoRuntime::Dedicated).init())
+    }
+}
+
+fn process_variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("name", &self.name)
+            .field("rank", &self.rank)
+            .field("world_size", &self.world_size)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! [`InitError`]: why a worker did not come to be.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_core::{BackendError, InvalidName, RegistryError, ShutdownError, StoreError, TableError};
+use rpc_rendezvous::{InitMethodError, JoinError, LaunchError};
+
+/// Why a worker did not come to be. Nothing of it is left behind: the same process may try again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// The name breaks the rule for names.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// Neither the program nor the environment says something that is needed.
+    #[error(
+        "{what} is not known: call .{method}(..) on the builder, or set {variables} (rpcrun and torchrun do)"
+    )]
+    Missing {
+        /// What is needed, such as `the rank`.
+        what: &'static str,
+        /// The builder's method that gives it.
+        method: &'static str,
+        /// The variables that give it.
+        variables: &'static str,
+    },
+    /// The rank is not below the number of workers.
+    #[error("rank {rank} is out of range: {world_size} workers have the ranks from 0 to {}", .world_size.saturating_sub(1))]
+    RankOutOfRange {
+        /// The rank.
+        rank: u32,
+        /// The number of workers.
+        world_size: u32,
+    },
+    /// A variable of the environment holds what it should not.
+    #[error(transparent)]
+    Environment(#[from] LaunchError),
+    /// The `init_method` is no URL of ours.
+    #[error(transparent)]
+    InitMethod(#[from] InitMethodError),
+    /// Two functions of this program have one id.
+    #[error(transparent)]
+    Functions(#[from] TableError),
+    /// There is no such backend in this build.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The backend could not listen or start.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// A host has no address, or none that can be reached from here.
+    #[error(
+        "no way to {host} after {after:?}: {cause}; is the name right, or should the worker .bind(..) elsewhere?"
+    )]
+    Address {
+        /// The host as it was given.
+        host: String,
+        /// How long it was tried.
+        after: Duration,
+        /// The system's words.
+        cause: String,
+    },
+    /// Something would be open to a network without authentication.
+    #[error(
+        "{service} would be at {address}, which other machines can reach, and this release does not authenticate \
+         peers: {remedy}, or, if every machine of that network is trusted, say so with Security::insecure() or \
+         RPC_INSECURE=1"
+    )]
+    NotSecured {
+        /// What would be open.
+        service: &'static str,
+        /// Where.
+        address: String,
+        /// How to keep it on this machine.
+        remedy: &'static str,
+    },
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The workers did not meet.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// The system refused what a worker needs of it.
+    #[error("the system gives no {what}: {cause}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// The system's words.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    /// The runtime was shut down while the worker was starting.
+    #[error(
+        "the tokio runtime was shut down while the worker was starting; keep it alive, or use IoRuntime::Dedicated"
+    )]
+    RuntimeEnded,
+}
+
+/// Why [`Worker::shutdown_blocking`](crate::Worker::shutdown_blocking) failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlockingShutdownError {
+    /// The worker has left, but not as it was asked to.
+    #[error(transparent)]
+    Shutdown(#[from] ShutdownError),
+    /// Waiting here would be for this very thread. The worker has not left.
+    #[error(
+        "this thread drives the worker or runs one of its handlers, so it would wait for itself; await shutdown() \
+         outside of handlers, or wait on another thread"
+    )]
+    WouldBlock,
+}

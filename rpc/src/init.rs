@@ -1,0 +1,221 @@
+//! From what the program and the environment say to a worker among its peers.
+//!
+//! In two steps: [`Plan`] decides everything that can be decided without the network, so that mistakes
+//! show at once; then the worker listens, meets the others, and serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_core::{
+    AgentStart, Backend, BindOptions, Client, FunctionTable, Incarnation, Store, WorkerId, WorkerInfo,
+    WorkerName,
+};
+use rpc_rendezvous::{InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, join, open_store};
+use tokio::time::Instant;
+
+use crate::address;
+use crate::backends::{self, BACKEND_VARIABLE};
+use crate::builder::WorkerBuilder;
+use crate::error::InitError;
+use crate::runtime::Driver;
+use crate::security::{INSECURE_VARIABLE, Security, Service};
+use crate::worker::{Membership, Worker};
+
+/// The job's name when nobody gives one.
+const DEFAULT_JOB: &str = "rpc";
+
+/// What stands for "no timeout": long enough, and short enough to be added to a clock.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Starts the worker that `builder` describes.
+pub(crate) async fn init(builder: WorkerBuilder) -> Result<Worker, InitError> {
+    let plan = Plan::new(builder)?;
+    let driver = plan.builder.runtime.driver(&plan.name).map_err(|cause| InitError::System {
+        what: "thread for the worker's runtime",
+        cause: Arc::new(cause),
+    })?;
+    if driver.thread.is_none() {
+        return start(plan, driver).await;
+    }
+    let task = driver.handle.clone().spawn(start(plan, driver));
+    let _abort = AbortOnDrop(task.abort_handle());
+    match task.await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(InitError::RuntimeEnded),
+        },
+    }
+}
+
+/// Makes dropping `init` stop it also when it runs on another thread.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What is decided before anything listens.
+struct Plan {
+    name: WorkerName,
+    place: Place,
+    backend: Arc<dyn Backend>,
+    functions: FunctionTable,
+    security: Security,
+    /// The rest, as it was given.
+    builder: WorkerBuilder,
+}
+
+impl Plan {
+    fn new(builder: WorkerBuilder) -> Result<Self, InitError> {
+        let variable = |name: &str| (builder.variables)(name).filter(|value| !value.is_empty());
+        // A bad name is reported before what the environment lacks: it is the program's own.
+        let given_name = builder.name.clone().map(WorkerName::new).transpose()?;
+        let backend = builder.backend.clone().or_else(|| variable(BACKEND_VARIABLE));
+        let backends = builder.backends.clone().unwrap_or_else(backends::default_backends);
+        let backend = backends::choose(&backends, backend.as_deref())?;
+        let security = match variable(INSECURE_VARIABLE).as_deref() {
+            Some("1") => Security::insecure(),
+            _ => builder.security.clone(),
+        };
+        let functions = match builder.functions.clone() {
+            Some(functions) => functions,
+            None => FunctionTable::linked()?,
+        };
+        let place = Place::find(&builder)?;
+        let name = match given_name {
+            Some(name) => name,
+            None => WorkerName::new(format!("worker{}", place.rank))?,
+        };
+        Ok(Self { name, place, backend, functions, security, builder })
+    }
+
+    fn timeout(&self) -> Duration {
+        if self.builder.init_timeout.is_zero() { FOR_EVER } else { self.builder.init_timeout.min(FOR_EVER) }
+    }
+}
+
+/// Which worker of which job this is, and where they meet.
+#[derive(Debug)]
+struct Place {
+    rank: u32,
+    world_size: u32,
+    job: String,
+    meeting: MeetIn,
+}
+
+#[derive(Debug)]
+enum MeetIn {
+    Given(Arc<dyn Store>),
+    At(Meeting),
+}
+
+impl Place {
+    /// The builder is asked first, then its `init_method`, then the environment. The latter is not even
+    /// read if nothing is missing, so that a variable that is none of the job's business cannot break it.
+    fn find(builder: &WorkerBuilder) -> Result<Self, InitError> {
+        let (meeting, rank, world_size) = match &builder.init_method {
+            None => (None, None, None),
+            Some(url) => match InitMethod::parse(url)? {
+                InitMethod::At { meeting, rank, world_size } => (Some(meeting), rank, world_size),
+                InitMethod::Env { rank, world_size } => (None, rank, world_size),
+                _ => (None, None, None),
+            },
+        };
+        let rank = builder.rank.or(rank);
+        let world_size = builder.world_size.or(world_size);
+        let meeting = builder.store.clone().map(MeetIn::Given).or(meeting.map(MeetIn::At));
+
+        let complete = rank.is_some() && world_size.is_some() && meeting.is_some();
+        let env = if complete { LaunchEnv::default() } else { LaunchEnv::from_vars(&*builder.variables)? };
+        let missing = |what, method, variables| InitError::Missing { what, method, variables };
+        let place = Self {
+            rank: rank.or(env.rank).ok_or_else(|| missing("the rank", "rank", "RANK"))?,
+            world_size: world_size
+                .or(env.world_size)
+                .ok_or_else(|| missing("the number of workers", "world_size", "WORLD_SIZE"))?,
+            job: builder.job.clone().or(env.job).unwrap_or_else(|| DEFAULT_JOB.into()),
+            meeting: meeting.or(env.meeting.map(MeetIn::At)).ok_or_else(|| {
+                missing("the place to meet the other workers", "init_method", "MASTER_ADDR and MASTER_PORT")
+            })?,
+        };
+        if place.rank >= place.world_size {
+            return Err(InitError::RankOutOfRange { rank: place.rank, world_size: place.world_size });
+        }
+        Ok(place)
+    }
+}
+
+/// Listens, meets the others, and serves.
+async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
+    let timeout = plan.timeout();
+    let started = Instant::now();
+    let left = || timeout.saturating_sub(started.elapsed());
+
+    let mut options = BindOptions::new(bind_address(&plan, left()).await?);
+    options.advertise_host.clone_from(&plan.builder.advertise_host);
+    let bound = plan.backend.bind(&options).await?;
+
+    let Plan { name, place: Place { rank, world_size, job, meeting }, backend, functions, builder, .. } =
+        plan;
+    let (store, opened): (Arc<dyn Store>, Option<OpenStore>) = match meeting {
+        MeetIn::Given(store) => (store, None),
+        MeetIn::At(meeting) => {
+            let opened = open_store(&meeting, rank, &job, left()).await?;
+            (Arc::clone(&opened.store), Some(opened))
+        }
+    };
+    let joining = Joining {
+        job,
+        name: name.clone(),
+        rank,
+        world_size,
+        incarnation: Incarnation::random()
+            .map_err(|cause| InitError::System { what: "randomness", cause: Arc::new(cause) })?,
+        backend: backend.name().to_owned(),
+        address: bound.address(),
+        timeout: left(),
+    };
+    let joined = join(&store, joining).await?;
+    let start = AgentStart::new(WorkerId(rank), joined.group.clone(), builder.config);
+    let agent = match bound.start(start).await {
+        Ok(agent) => agent,
+        Err(error) => {
+            joined.leave().await;
+            return Err(error.into());
+        }
+    };
+    let client = Client::new(agent, Arc::new(builder.codecs));
+    client.set_rpc_timeout(builder.rpc_timeout);
+    let info = WorkerInfo::new(name, WorkerId(rank));
+    let membership = Membership { joined, store, opened, thread: driver.thread };
+    Ok(Worker::serving(info, client, Arc::new(functions), driver.handle, membership))
+}
+
+/// Where to listen, once it is known that this may be served without authentication.
+async fn bind_address(plan: &Plan, timeout: Duration) -> Result<String, InitError> {
+    let Plan { place, security, builder, .. } = plan;
+    let bind = match (&builder.bind, &place.meeting) {
+        (Some(bind), _) => bind.clone(),
+        (None, MeetIn::At(Meeting::Tcp { host, port, .. })) => {
+            let meeting = address::join_host_and_port(host, *port);
+            let resolved = address::resolve(&meeting, timeout).await?;
+            address::listen_towards(&meeting, &resolved, timeout).await?
+        }
+        (None, _) => address::LOOPBACK.to_owned(),
+    };
+    if security.is_insecure() {
+        return Ok(bind);
+    }
+    security.check(Service::Worker, &bind, &address::resolve(&bind, timeout).await?)?;
+    if let MeetIn::At(Meeting::Tcp { host, port, host_by }) = &place.meeting
+        && *host_by != StoreHost::Launcher
+    {
+        // On every rank, not only on the one that hosts it: the others would wait for it in vain.
+        let meeting = address::join_host_and_port(host, *port);
+        security.check(Service::Store, &meeting, &address::resolve(&meeting, timeout).await?)?;
+    }
+    Ok(bind)
+}

@@ -1,0 +1,330 @@
+//! [`Worker`]: this process's place among its peers.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rpc_core::{
+    Agent, CallContext, CallError, Client, FunctionEntry, FunctionHandler, FunctionTable, Kind,
+    RemoteFunction, RpcFuture, Shutdown, ShutdownError, ShutdownReport, Store, Target, UnknownWorker,
+    WorkerId, WorkerInfo, timeout_or_forever,
+};
+use rpc_rendezvous::{Joined, OpenStore};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::builder::WorkerBuilder;
+use crate::error::BlockingShutdownError;
+use crate::runtime::{KeepAlive, block_on};
+
+/// One of the named, ranked workers of a job: calls the functions of others and serves its own.
+///
+/// A handle: cloning is cheap, and clones share one worker. Dropping the last handle without
+/// [`shutdown`](Self::shutdown) leaves at once, as [`Shutdown::Immediate`] does, and never blocks.
+///
+/// ```
+/// # use rpc::prelude::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// #[rpc::function]
+/// fn add(a: f64, b: f64) -> f64 { a + b }
+///
+/// # let store = std::sync::Arc::new(rpc::MemoryStore::default());
+/// # let worker = Worker::builder("me").rank(0).world_size(1).store(store).blocking_init()?;
+/// assert_eq!(worker.rpc_sync("me", add, (1.0, 2.0))?, 3.0);
+/// worker.shutdown_blocking()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Worker {
+    /// The handle's own, so that [`with_timeout`](Self::with_timeout) changes one handle.
+    client: Client,
+    shared: Arc<Shared>,
+}
+
+/// What all handles of one worker share. Handlers find their worker through it.
+struct Shared {
+    info: WorkerInfo,
+    client: Client,
+    functions: Arc<FunctionTable>,
+    runtime: Handle,
+    /// Taken by the first that leaves.
+    membership: Mutex<Option<Membership>>,
+}
+
+/// What a worker holds until it has left.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    pub(crate) joined: Joined,
+    pub(crate) store: Arc<dyn Store>,
+    /// The store, if this worker opened it; on rank 0 with its server.
+    pub(crate) opened: Option<OpenStore>,
+    /// The worker's own runtime, if it has one.
+    pub(crate) thread: Option<KeepAlive>,
+}
+
+impl Worker {
+    /// Describes a worker called `name`, to be started with [`WorkerBuilder::init`].
+    pub fn builder(name: impl Into<String>) -> WorkerBuilder {
+        WorkerBuilder::new(Some(name.into()))
+    }
+
+    /// As [`builder`](Self::builder), for a worker that is called `worker{rank}`.
+    pub fn builder_named_by_rank() -> WorkerBuilder {
+        WorkerBuilder::new(None)
+    }
+
+    /// Has the agent of `client` serve `functions`.
+    pub(crate) fn serving(
+        info: WorkerInfo,
+        client: Client,
+        functions: Arc<FunctionTable>,
+        runtime: Handle,
+        membership: Membership,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            info,
+            client: client.clone(),
+            functions: Arc::clone(&functions),
+            runtime,
+            membership: Mutex::new(Some(membership)),
+        });
+        let host: Weak<dyn Any + Send + Sync> = Arc::downgrade(&(Arc::clone(&shared) as _));
+        let handler = FunctionHandler::new(functions, Arc::clone(client.codecs()), host);
+        client.agent().serve(Kind::CALL, Arc::new(handler));
+        Self { client, shared }
+    }
+
+    /// The worker that runs the calling handler.
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # #[rpc::function]
+    /// # async fn square(n: u64) -> u64 { n * n }
+    /// #[rpc::function]
+    /// async fn square_elsewhere(n: u64) -> Result<u64, String> {
+    ///     let worker = Worker::current();
+    ///     worker.rpc_async("worker1", square, (n,)).await.map_err(|error| error.to_string())
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// Outside of a handler; within one the panic reaches the caller as an error. Also in threads and
+    /// tasks that a handler starts, unless [`CallContext::scope`] or [`CallContext::run`] takes it there.
+    /// [`try_current`](Self::try_current) asks instead.
+    pub fn current() -> Self {
+        Self::try_current().expect(
+            "Worker::current() was called outside of a handler; hand the worker over, or use Worker::try_current()",
+        )
+    }
+
+    /// The worker that runs the calling handler; `None` outside of one.
+    pub fn try_current() -> Option<Self> {
+        let shared = CallContext::current()?.host::<Shared>()?;
+        Some(Self { client: shared.client.clone(), shared })
+    }
+
+    /// Calls `function` on worker `to`, given by name, by rank or by `&WorkerInfo`, and returns at once.
+    ///
+    /// Arguments are encoded before this returns: what is done to the originals afterwards does not show
+    /// on the other side. Every error arrives through the future. Within a handler the call is bounded by
+    /// the handler's own deadline and cancelled with it.
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # #[rpc::function]
+    /// # fn add(a: f64, b: f64) -> f64 { a + b }
+    /// # async fn example(worker: Worker) -> Result<(), CallError> {
+    /// let sum: f64 = worker.rpc_async("worker1", add, (1.0, 2.0)).await?;
+    /// let sum: f64 = worker.rpc_async(1, add, (1.0, 2.0)).timeout(Duration::from_secs(1)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn rpc_async<'t, F: RemoteFunction>(
+        &self,
+        to: impl Into<Target<'t>>,
+        function: F,
+        args: F::Args,
+    ) -> RpcFuture<F::Output, F::Error> {
+        self.client.rpc_async(to, function, args)
+    }
+
+    /// Calls `function` on worker `to` and blocks this thread until it is done.
+    ///
+    /// # Errors
+    /// Those of the call, and [`Failure::WouldBlock`](crate::Failure::WouldBlock) where blocking would
+    /// stop the thread that has to bring the result (see [`RpcFuture::wait`]).
+    pub fn rpc_sync<'t, F: RemoteFunction>(
+        &self,
+        to: impl Into<Target<'t>>,
+        function: F,
+        args: F::Args,
+    ) -> Result<F::Output, CallError<F::Error>> {
+        self.client.rpc_sync(to, function, args)
+    }
+
+    /// A handle whose calls wait `timeout`; zero is for ever. Other handles keep theirs.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { client: self.client.with_timeout(timeout), shared: Arc::clone(&self.shared) }
+    }
+
+    /// How long calls wait unless told otherwise; zero is for ever.
+    pub fn rpc_timeout(&self) -> Duration {
+        self.client.rpc_timeout()
+    }
+
+    /// Changes [`rpc_timeout`](Self::rpc_timeout) for all handles, for calls from now on.
+    pub fn set_rpc_timeout(&self, timeout: Duration) {
+        self.client.set_rpc_timeout(timeout);
+    }
+
+    /// This worker's name and rank.
+    pub fn info(&self) -> &WorkerInfo {
+        &self.shared.info
+    }
+
+    /// This worker's name.
+    pub fn name(&self) -> &str {
+        self.shared.info.name.as_str()
+    }
+
+    /// This worker's rank.
+    pub fn id(&self) -> WorkerId {
+        self.shared.info.id
+    }
+
+    /// How many workers the job has.
+    pub fn world_size(&self) -> usize {
+        self.agent().group().world_size()
+    }
+
+    /// All workers of the job, this one included, by rank.
+    pub fn workers(&self) -> impl ExactSizeIterator<Item = &WorkerInfo> {
+        self.agent().group().members().iter().map(|member| &member.info)
+    }
+
+    /// The worker that `target`, a name or a rank, means.
+    ///
+    /// # Errors
+    /// [`UnknownWorker`] lists the names that exist.
+    pub fn get_worker_info<'t>(&self, target: impl Into<Target<'t>>) -> Result<&WorkerInfo, UnknownWorker> {
+        self.agent().group().find(&target.into())
+    }
+
+    /// The functions that this worker serves, by name.
+    pub fn functions(&self) -> Vec<FunctionEntry> {
+        let mut functions: Vec<FunctionEntry> = self.shared.functions.iter().copied().collect();
+        functions.sort_unstable_by_key(FunctionEntry::name);
+        functions
+    }
+
+    /// What is going on, for people: this worker, the state of its peers, calls in flight, queues.
+    pub fn debug_info(&self) -> Vec<(String, String)> {
+        let own = [
+            ("worker", self.info().to_string()),
+            ("world_size", self.world_size().to_string()),
+            ("job", self.agent().group().job().to_owned()),
+            ("rpc_timeout", format!("{:?}", self.rpc_timeout())),
+            ("functions", self.shared.functions.iter().count().to_string()),
+        ];
+        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+        own.chain(self.agent().debug_info()).collect()
+    }
+
+    /// The typed caller underneath, for code that needs no more of a worker than that.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The agent underneath, for protocols of your own.
+    pub fn agent(&self) -> &Arc<dyn Agent> {
+        self.client.agent()
+    }
+
+    /// Meets all other workers, lets everything in flight finish, and leaves together with them. Waits at
+    /// most [`rpc_timeout`](Self::rpc_timeout); [`shutdown_with`](Self::shutdown_with) takes another time.
+    ///
+    /// All workers have to call it. Afterwards calls fail as
+    /// [`Failure::ShutDown`](crate::Failure::ShutDown), and the process may start another worker. A second
+    /// call ends like the first.
+    ///
+    /// # Errors
+    /// [`ShutdownError`] names the workers that did not come. This one has left nevertheless.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the shutdown to go on in the background.
+    pub async fn shutdown(&self) -> Result<ShutdownReport, ShutdownError> {
+        self.shutdown_with(self.graceful()).await
+    }
+
+    /// Leaves as `how` says; otherwise as [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    /// As [`shutdown`](Self::shutdown). [`Shutdown::Immediate`] does not fail.
+    ///
+    /// # Cancel safety
+    /// As [`shutdown`](Self::shutdown).
+    pub async fn shutdown_with(&self, how: Shutdown) -> Result<ShutdownReport, ShutdownError> {
+        if let Some(ended) = self.shared.leave(how)
+            && let Ok(outcome) = ended.await
+        {
+            return outcome;
+        }
+        // It was left before, or its runtime has gone and took the background task with it.
+        self.agent().shutdown(how).await
+    }
+
+    /// As [`shutdown`](Self::shutdown) for a plain thread, which it blocks.
+    ///
+    /// # Errors
+    /// As [`shutdown`](Self::shutdown), and [`BlockingShutdownError::WouldBlock`] on a thread that drives
+    /// this worker or runs one of its handlers.
+    pub fn shutdown_blocking(&self) -> Result<ShutdownReport, BlockingShutdownError> {
+        let within_handler = Self::try_current().is_some_and(|own| Arc::ptr_eq(&own.shared, &self.shared));
+        if within_handler || !self.agent().may_block() {
+            return Err(BlockingShutdownError::WouldBlock);
+        }
+        Ok(block_on(self.shutdown())?)
+    }
+
+    fn graceful(&self) -> Shutdown {
+        Shutdown::Graceful { timeout: timeout_or_forever(self.rpc_timeout()) }
+    }
+}
+
+impl Shared {
+    /// Has a background task leave the group, then the store, then end the worker's own runtime. `None` if
+    /// that was begun before.
+    fn leave(&self, how: Shutdown) -> Option<oneshot::Receiver<Result<ShutdownReport, ShutdownError>>> {
+        let Membership { joined, store, opened, thread } = self.membership.lock().take()?;
+        let left_group = self.client.agent().shutdown(how);
+        let (end, ended) = oneshot::channel();
+        self.runtime.spawn(async move {
+            let outcome = left_group.await;
+            joined.leave().await;
+            drop((store, opened));
+            // Nobody may be waiting: the worker may have been dropped.
+            let _ = end.send(outcome);
+            drop(thread);
+        });
+        Some(ended)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Only starts a task. The last handle may be dropped anywhere, also in a handler of this worker.
+        self.leave(Shutdown::Immediate);
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("info", self.info())
+            .field("agent", self.agent())
+            .finish_non_exhaustive()
+    }
+}
