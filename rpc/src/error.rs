@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{BackendError, InvalidName, RegistryError, ShutdownError, StoreError, TableError};
+use rpc_core::{BackendError, InvalidName, RegistryError, ShutdownError, StoreError, TableError, WorkerInfo};
 use rpc_rendezvous::{InitMethodError, JoinError, LaunchError};
 
 /// Why a worker did not come to be. Nothing of it is left behind: the same process may try again.
@@ -81,6 +81,17 @@ pub enum InitError {
     /// The workers did not meet.
     #[error(transparent)]
     Join(#[from] JoinError),
+    /// Some workers joined, but did not begin to serve: they failed, or died, in between.
+    #[error(
+        "after {after:?} there was still no sign that these workers serve: {}; their own output says why",
+        list(.missing)
+    )]
+    NotReady {
+        /// How long was waited.
+        after: Duration,
+        /// The workers that did not begin to serve.
+        missing: Vec<WorkerInfo>,
+    },
     /// The system refused what a worker needs of it.
     #[error("the system gives no {what}: {cause}")]
     System {
@@ -95,6 +106,10 @@ pub enum InitError {
         "the tokio runtime was shut down while the worker was starting; keep it alive, or use IoRuntime::Dedicated"
     )]
     RuntimeEnded,
+}
+
+fn list(workers: &[WorkerInfo]) -> String {
+    workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Why [`Worker::shutdown_blocking`](crate::Worker::shutdown_blocking) failed.

@@ -17,6 +17,7 @@ use crate::address;
 use crate::backends::{self, BACKEND_VARIABLE};
 use crate::builder::WorkerBuilder;
 use crate::error::InitError;
+use crate::ready;
 use crate::runtime::Driver;
 use crate::security::{INSECURE_VARIABLE, Security, Service};
 use crate::worker::{Membership, Worker};
@@ -190,8 +191,12 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     let client = Client::new(agent, Arc::new(builder.codecs));
     client.set_rpc_timeout(builder.rpc_timeout);
     let info = WorkerInfo::new(name, WorkerId(rank));
-    let membership = Membership { joined, store, opened, thread: driver.thread };
-    Ok(Worker::serving(info, client, Arc::new(functions), driver.handle, membership))
+    let group = joined.group.clone();
+    let membership = Membership { joined, store: Arc::clone(&store), opened, thread: driver.thread };
+    let worker = Worker::serving(info, client, Arc::new(functions), driver.handle, membership);
+    // If this fails, dropping the worker makes it leave.
+    ready::all_ready(&*store, &group, WorkerId(rank), left()).await?;
+    Ok(worker)
 }
 
 /// Where to listen, once it is known that this may be served without authentication.

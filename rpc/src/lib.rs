@@ -55,6 +55,7 @@ mod worker;
 
 mod builder;
 mod init;
+mod ready;
 
 mod address;
 mod backends;
