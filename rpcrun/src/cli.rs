@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser};
 use rpcrun::{Launch, OutputMode};
 
 /// Start the workers of an rpc program, and end them together.
@@ -21,12 +22,14 @@ use rpcrun::{Launch, OutputMode};
 /// one line what happened, and exits with the code of the worker that failed first. Ctrl-C and SIGTERM are passed on
 /// in the same way; a second one kills.
 #[derive(Debug, Parser)]
-#[command(name = "rpcrun", version, max_term_width = 100, after_long_help = AFTER_HELP, after_help = "See --help for details and examples.")]
+#[command(name = "rpcrun", version, max_term_width = 100)]
+#[command(after_help = "See --help for details and examples.", after_long_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// Workers to start on this machine
     ///
     /// The same number on every machine of the job.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, visible_alias = "nproc-per-node", alias = "nproc_per_node", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = at_least_one())]
+    #[arg(visible_alias = "nproc-per-node", alias = "nproc_per_node")]
     nproc: u32,
 
     /// Backend that the workers shall use (RPC_BACKEND)
@@ -49,39 +52,41 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     grace: Duration,
 
+    #[command(flatten)]
+    machines: Machines,
+
+    /// The program that each worker runs (a path, or a name in PATH) and its arguments
+    #[arg(value_names = ["PROGRAM", "ARGS"], num_args = 1.., required = true)]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Several machines")]
+struct Machines {
     /// Machines in the job
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Several machines", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one())]
     nnodes: u32,
 
     /// Which of the machines this is, from 0
     ///
     /// Node 0 hosts the store. The workers here get the ranks from node-rank * nproc on.
-    #[arg(
-        long,
-        value_name = "I",
-        default_value_t = 0,
-        alias = "node_rank",
-        help_heading = "Several machines"
-    )]
+    #[arg(long, value_name = "I", default_value_t = 0, alias = "node_rank")]
     node_rank: u32,
 
     /// Address of node 0 that all machines can reach; default 127.0.0.1 for one machine
-    #[arg(long, value_name = "ADDR", alias = "master_addr", help_heading = "Several machines")]
+    #[arg(long, value_name = "ADDR", alias = "master_addr")]
     master_addr: Option<String>,
 
     /// Port of the store on node 0; default a free port for one machine
-    #[arg(long, value_name = "PORT", alias = "master_port", help_heading = "Several machines")]
+    #[arg(long, value_name = "PORT", alias = "master_port")]
     master_port: Option<u16>,
 
     /// The job's id (RPC_JOB_ID), the same on all machines
     ///
     /// The default for one machine is random. For several it is MASTER_ADDR:MASTER_PORT, which all of them know.
-    #[arg(long, value_name = "ID", help_heading = "Several machines")]
+    #[arg(long, value_name = "ID")]
     job_id: Option<String>,
-
-    /// The program that each worker runs (a path, or a name in PATH) and its arguments
-    #[arg(value_names = ["PROGRAM", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    command: Vec<OsString>,
 }
 
 const AFTER_HELP: &str = "\
@@ -123,24 +128,28 @@ impl Cli {
         let mut launch = Launch::new(command.next().unwrap_or_default())
             .args(command)
             .nproc(self.nproc)
-            .node(self.node_rank, self.nnodes)
+            .node(self.machines.node_rank, self.machines.nnodes)
             .output(output)
             .grace(self.grace)
             .pass_on_signals(true);
-        if let Some(addr) = self.master_addr {
+        if let Some(addr) = self.machines.master_addr {
             launch = launch.master_addr(addr);
         }
-        if let Some(port) = self.master_port {
+        if let Some(port) = self.machines.master_port {
             launch = launch.master_port(port);
         }
         if let Some(backend) = self.backend {
             launch = launch.backend(backend);
         }
-        if let Some(id) = self.job_id {
+        if let Some(id) = self.machines.job_id {
             launch = launch.job_id(id);
         }
         self.env.into_iter().fold(launch, |launch, (key, value)| launch.env(key, value))
     }
+}
+
+fn at_least_one() -> RangedU64ValueParser<u32> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -184,7 +193,7 @@ mod tests {
     fn torchruns_spellings_are_understood() {
         let line = "rpcrun --nproc_per_node 2 --nnodes 2 --node_rank 1 --master_addr a --master_port 1 train";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-        assert_eq!((cli.nproc, cli.node_rank, cli.master_port), (2, 1, Some(1)));
+        assert_eq!((cli.nproc, cli.machines.node_rank, cli.machines.master_port), (2, 1, Some(1)));
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn a_missing_program_is_127_and_one_that_cannot_run_126() {
 fn help_has_examples_and_exit_codes() {
     let output = Command::new(env!("CARGO_BIN_EXE_rpcrun")).arg("--help").output().unwrap();
     let help = text(&output.stdout);
-    for word in ["Examples:", "rpcrun --nproc 4 --", "--nnodes 2 --node-rank 1", "Exit code:", "MASTER_ADDR"]
+    for word in ["Examples:", "rpcrun --nproc 4 --", "--nnodes 2 --node-rank 0", "Exit code:", "MASTER_ADDR"]
     {
         assert!(help.contains(word), "{word} is missing from\n{help}");
     }
