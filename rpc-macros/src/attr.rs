@@ -1,0 +1,73 @@
+//! The options in the parentheses of `#[rpc::function(..)]`.
+
+use proc_macro2::{Span, TokenStream};
+use syn::meta::ParseNestedMeta;
+use syn::parse::Parser;
+use syn::{Error, LitStr, Path, Result, parse_quote};
+
+/// What the user asked for.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// Where `inline` stands.
+    pub(crate) inline: Option<Span>,
+    /// The name on the wire, if it is not the path of the function.
+    pub(crate) name: Option<LitStr>,
+    crate_path: Option<Path>,
+}
+
+impl Options {
+    /// Reads the options up to the first error. What was read until then is used all the same, so that one
+    /// wrong option is one error and not one for every use of the function.
+    pub(crate) fn parse(tokens: TokenStream) -> (Self, Option<Error>) {
+        let mut options = Self::default();
+        let result = syn::meta::parser(|option| options.read(&option)).parse2(tokens);
+        (options, result.err())
+    }
+
+    /// The crate whose `macro_support` the expansion uses.
+    pub(crate) fn crate_path(&self) -> Path {
+        self.crate_path.clone().unwrap_or_else(|| parse_quote!(::rpc))
+    }
+
+    fn read(&mut self, option: &ParseNestedMeta<'_>) -> Result<()> {
+        if option.path.is_ident("inline") {
+            let span = option.path.segments[0].ident.span();
+            set(&mut self.inline, span, option)
+        } else if option.path.is_ident("name") {
+            set(&mut self.name, name(&text(option)?)?, option)
+        } else if option.path.is_ident("crate") {
+            set(&mut self.crate_path, path(&text(option)?)?, option)
+        } else {
+            Err(option.error("unknown option; there are `inline`, `name = \"..\"` and `crate = \"..\"`"))
+        }
+    }
+}
+
+fn set<T>(place: &mut Option<T>, value: T, option: &ParseNestedMeta<'_>) -> Result<()> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(option.error("this option is given twice")),
+    }
+}
+
+/// What stands behind the `=` of an option.
+fn text(option: &ParseNestedMeta<'_>) -> Result<LitStr> {
+    match option.value() {
+        Ok(value) => value.parse(),
+        Err(_) => Err(option.error("this option has a text as its value: `= \"..\"`")),
+    }
+}
+
+/// The id on the wire leaves white space out, so two names must not differ in it alone.
+fn name(text: &LitStr) -> Result<LitStr> {
+    let name = text.value();
+    if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Error::new(text.span(), "a function's name is not empty and has no white space"));
+    }
+    Ok(text.clone())
+}
+
+fn path(text: &LitStr) -> Result<Path> {
+    let message = "not the path of a crate; it looks like `rpc` or `my_app::rpc`";
+    text.parse_with(Path::parse_mod_style).map_err(|_| Error::new(text.span(), message))
+}

@@ -1,0 +1,11 @@
+//! A call of a function that was never marked.
+
+fn add(a: f64, b: f64) -> f64 {
+    a + b
+}
+
+fn call(client: &rpc::Client) {
+    client.rpc_async("worker1", add, (1.0, 2.0));
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+//! A call with an argument of another type.
+
+#[rpc::function]
+fn add(a: f64, b: f64) -> f64 {
+    a + b
+}
+
+fn call(client: &rpc::Client) {
+    client.rpc_async("worker1", add, (1.0, "2.0"));
+}
+
+fn main() {}
