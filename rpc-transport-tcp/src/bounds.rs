@@ -1,0 +1,44 @@
+//! Every bound and time of this transport; the crate documentation has them as one table.
+
+use std::time::Duration;
+
+/// Payloads up to this size are copied into a gathered segment; longer ones are shared.
+pub(crate) const COPIED_PAYLOAD_MAX: usize = 16 << 10;
+/// Parts up to this size are copied into a gathered segment; longer ones are shared.
+pub(crate) const COPIED_PART_MAX: usize = 4 << 10;
+/// Capacity of the first segment of a lane, and of the only ones that an idle link keeps.
+pub(crate) const FIRST_SEGMENT_BYTES: usize = 4 << 10;
+/// Capacity of the further segments of a lane that has fallen behind.
+pub(crate) const NEXT_SEGMENT_BYTES: usize = 64 << 10;
+/// Bytes of one lane after which a batch is closed at the next frame boundary: how much of the normal
+/// lane an urgent frame may have to wait for, unless one frame is longer.
+pub(crate) const BATCH_LANE_BYTES: usize = 128 << 10;
+/// Slices of one vectored write.
+pub(crate) const SLICES_MAX: usize = 64;
+/// Bytes that a caller of `send` or `flush` writes itself before it leaves the rest to the flusher.
+pub(crate) const INLINE_WRITE_BYTES: usize = 256 << 10;
+/// Bytes that the flusher writes before it lets other tasks of its thread run.
+pub(crate) const FLUSHER_WRITE_BYTES: usize = 1 << 20;
+
+/// Read buffer of a link with little traffic.
+pub(crate) const READ_BUFFER_IDLE_BYTES: usize = 8 << 10;
+/// Read buffer of a link with much traffic.
+pub(crate) const READ_BUFFER_BUSY_BYTES: usize = 64 << 10;
+/// Payloads and parts of which more than this is missing are read straight into their own memory.
+pub(crate) const DIRECT_READ_MIN: usize = 16 << 10;
+
+/// Links that the system completes before `accept` has been called.
+pub(crate) const BACKLOG: u32 = 4096;
+/// Time for one of several addresses of a host; the last one has as long as the caller waits.
+pub(crate) const DIAL_ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Silence after which the system asks whether the peer's host is there.
+pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+/// Time between these questions.
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Unanswered questions after which the link has failed.
+pub(crate) const KEEPALIVE_PROBES: u32 = 3;
+
+/// How long an orderly close may go without progress before what is queued is dropped.
+pub(crate) const CLOSE_STALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long after our end of an orderly close the peer may take for its own.
+pub(crate) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,0 +1,181 @@
+//! [`TcpReceiver`]: the reading end, a [`Decoder`] fed from the socket.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{BufMut, BytesMut};
+use rpc_core::{Frame, FrameLimits, LinkError, LinkReceiver};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+
+use crate::bounds::{READ_BUFFER_BUSY_BYTES, READ_BUFFER_IDLE_BYTES};
+use crate::decoder::Decoder;
+use crate::link::{Reading, Shared};
+
+/// Reads in a row that would have fitted the small buffer before the buffer becomes small again.
+const QUIET_READS: u8 = 16;
+
+/// The reading end of a TCP link.
+#[derive(Debug)]
+pub(crate) struct TcpReceiver {
+    half: OwnedReadHalf,
+    buffer: Buffer,
+    decoder: Decoder,
+    shared: Arc<Shared>,
+    /// Set once, and returned from then on.
+    end: Option<Result<(), LinkError>>,
+}
+
+impl TcpReceiver {
+    pub(crate) fn new(half: OwnedReadHalf, shared: Arc<Shared>) -> Self {
+        let decoder = Decoder::new(FrameLimits::HANDSHAKE);
+        Self { half, buffer: Buffer::default(), decoder, shared, end: None }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, LinkError>> {
+        loop {
+            if self.shared.is_cut() {
+                return Poll::Ready(Ok(None));
+            }
+            if let Some(frame) = self.decoder.decode(&mut self.buffer.bytes)? {
+                return Poll::Ready(Ok(Some(frame)));
+            }
+            let read = match self.poll_read(cx) {
+                Poll::Pending => {
+                    self.buffer.rest();
+                    return Poll::Pending;
+                }
+                Poll::Ready(read) => read,
+            };
+            match read {
+                Ok(0) => return Poll::Ready(self.at_end()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let error = LinkError::from(error);
+                    self.shared.fail(error.clone());
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Reads once, to where the next bytes belong.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let half = Pin::new(&mut self.half);
+        if let Some(spare) = self.decoder.direct() {
+            let mut target = ReadBuf::uninit(spare);
+            ready!(half.poll_read(cx, &mut target))?;
+            let len = target.filled().len();
+            // SAFETY: `ReadBuf` counts initialised bytes only, and they lie at the start of what `direct`
+            // has returned; the decoder has not been used since.
+            unsafe { self.decoder.filled(len) };
+            return Poll::Ready(Ok(len));
+        }
+        let wanted = self.decoder.wanted(&self.buffer.bytes);
+        let spare = self.buffer.spare(wanted);
+        let spare_len = spare.len();
+        let mut target = ReadBuf::uninit(spare);
+        ready!(half.poll_read(cx, &mut target))?;
+        let len = target.filled().len();
+        // SAFETY: `ReadBuf` counts initialised bytes only, and they lie at the start of the spare capacity.
+        unsafe { self.buffer.bytes.advance_mut(len) };
+        self.buffer.learn(len, spare_len);
+        Poll::Ready(Ok(len))
+    }
+
+    /// What the end of the stream means.
+    fn at_end(&self) -> Result<Option<Frame>, LinkError> {
+        if let Some(failure) = self.shared.failure() {
+            Err(failure)
+        } else if self.shared.is_cut() || self.decoder.at_boundary(&self.buffer.bytes) {
+            Ok(None)
+        } else {
+            let text = "the peer ended in the middle of a frame";
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, text).into())
+        }
+    }
+}
+
+impl LinkReceiver for TcpReceiver {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, LinkError>> {
+        if let Some(end) = &self.end {
+            return Poll::Ready(end.clone().map(|()| None));
+        }
+        let received = ready!(self.poll_frame(cx));
+        let end = match &received {
+            Ok(Some(_)) => return Poll::Ready(received),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.clone()),
+        };
+        // After a violation the peer may go on sending, so its end has not been seen.
+        let reading = if matches!(end, Err(LinkError::Violation(_) | LinkError::OutOfMemory(_))) {
+            Reading::Abandoned
+        } else {
+            Reading::Ended
+        };
+        self.shared.reading.send_replace(reading);
+        self.end = Some(end);
+        self.buffer = Buffer::default();
+        self.decoder = Decoder::new(FrameLimits::HANDSHAKE);
+        Poll::Ready(received)
+    }
+
+    fn set_limits(&mut self, limits: FrameLimits) {
+        self.decoder.set_limits(limits);
+    }
+}
+
+impl Drop for TcpReceiver {
+    fn drop(&mut self) {
+        if self.end.is_none() {
+            self.shared.reading.send_replace(Reading::Abandoned);
+        }
+    }
+}
+
+/// The buffer for many small frames: large while there is much to read, small or absent otherwise.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: BytesMut,
+    busy: bool,
+    quiet_reads: u8,
+}
+
+impl Buffer {
+    /// Room to read into: at least `wanted` bytes, and enough for a read to be worth it.
+    fn spare(&mut self, wanted: usize) -> &mut [std::mem::MaybeUninit<u8>] {
+        let size = if self.busy { READ_BUFFER_BUSY_BYTES } else { READ_BUFFER_IDLE_BYTES };
+        let enough = wanted.max(size / 2);
+        if self.bytes.capacity() - self.bytes.len() < enough {
+            // What is in the buffer counts, so that its memory stays `size` long and is found again.
+            self.bytes.reserve(enough.max(size.saturating_sub(self.bytes.len())));
+        }
+        self.bytes.spare_capacity_mut()
+    }
+
+    /// Adapts the size to what a read into `spare_len` bytes has brought.
+    fn learn(&mut self, len: usize, spare_len: usize) {
+        if len == spare_len {
+            self.busy = true;
+            self.quiet_reads = 0;
+        } else if len > READ_BUFFER_IDLE_BYTES / 2 {
+            self.quiet_reads = 0;
+        } else if self.busy {
+            self.quiet_reads += 1;
+            if self.quiet_reads == QUIET_READS {
+                self.busy = false;
+                self.quiet_reads = 0;
+            }
+        }
+    }
+
+    /// Nothing to read for now: a large buffer is not kept for it.
+    fn rest(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > READ_BUFFER_IDLE_BYTES {
+            self.bytes = BytesMut::new();
+        }
+    }
+}

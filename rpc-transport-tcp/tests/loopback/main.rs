@@ -1,0 +1,9 @@
+//! Links over real sockets of the loopback interface.
+
+#![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
+
+mod delivery;
+mod ends;
+mod hostile;
+mod rig;
+mod stress;
