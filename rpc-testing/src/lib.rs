@@ -1,7 +1,10 @@
 //! In-memory network with faults, test clusters and virtual time for rpc programs.
 #![forbid(unsafe_code)]
 
-pub mod conformance;
 mod network;
 
+mod cluster;
+pub mod conformance;
+
+pub use crate::cluster::{Cluster, ClusterBuilder, ClusterError};
 pub use crate::network::{ActiveRule, InFlight, MemoryNetwork, MemoryTransport, NetworkBuilder, Rule, Stage};

@@ -292,6 +292,15 @@ impl MemoryNetwork {
         self.held()
     }
 
+    /// Random bytes out of the seed.
+    pub(crate) fn random_bytes(&self) -> [u8; 16] {
+        self.with(|state, _| {
+            let rng = &mut state.conditions.rng;
+            let (high, low) = (rng.next_u64(), rng.next_u64());
+            ((u128::from(high) << 64) | u128::from(low)).to_le_bytes()
+        })
+    }
+
     async fn dial(&self, from: &Arc<str>, to: &str) -> io::Result<Link> {
         self.travel(from, to).await;
         let give_up = Instant::now() + self.with(|state, _| state.conditions.silence_max);
