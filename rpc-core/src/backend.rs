@@ -64,12 +64,15 @@ pub struct AgentStart {
     pub group: Group,
     /// Bounds and times of the engine.
     pub config: EngineConfig,
+    /// [`FunctionTable::digest`](crate::FunctionTable::digest) of this worker, for telling others that
+    /// their program differs; 0 says nothing.
+    pub functions_digest: u64,
 }
 
 impl AgentStart {
     /// Starts as worker `id` of `group`.
     pub fn new(id: WorkerId, group: Group, config: EngineConfig) -> Self {
-        Self { id, group, config }
+        Self { id, group, config, functions_digest: 0 }
     }
 
     /// The incarnation under which the group knows this worker.

@@ -38,6 +38,7 @@ mod shutdown;
 mod store;
 mod transport;
 
+pub mod proto;
 pub mod wire;
 
 // The public interface is:
@@ -49,7 +50,7 @@ pub use crate::backend::{
 pub use crate::client::{Client, RPC_TIMEOUT_DEFAULT};
 pub use crate::codec::{Codec, CodecError, Codecs, POSTCARD, Read};
 pub use crate::context::{CallContext, Cancelled};
-pub use crate::engine::{EngineConfig, TransportAgent};
+pub use crate::engine::{EngineConfig, StartError, TransportAgent};
 pub use crate::error::{CallError, Failure, HandlerRan, Never, Violation};
 pub use crate::function::{
     BoxFuture, FunctionBody, FunctionEntry, FunctionHandler, FunctionId, FunctionTable, RemoteFunction,

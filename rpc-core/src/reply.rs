@@ -185,6 +185,11 @@ impl Reply {
         }
     }
 
+    /// The key of the call that [`Promise::controlled`] was told, once it is known.
+    pub(crate) fn set_key(&self, key: u64) {
+        self.cell.key.store(key, Ordering::Relaxed);
+    }
+
     pub(crate) fn cell(&self) -> &Arc<ReplyCell> {
         &self.cell
     }

@@ -1,34 +1,39 @@
-//! stub
+//! [`TransportAgent`]: turns any [`Transport`](crate::Transport) into an [`Agent`](crate::Agent).
+//!
+//! ```text
+//!   send ──► CallTable ──► Peer ──► LinkSender ~~~~~ LinkReceiver ──► reader ──► Service ──► Handler
+//!  Reply ◄──────┴────────────────── reader ◄~~~~~~~~~~ LinkSender ◄──────────────────┘
+//! ```
+//! - [`Peer`](peer::Peer): one for each worker of the group: its link, and the calls in flight to it.
+//! - [`CallTable`](calls::CallTable): the calls, by the id on the wire.
+//! - `reader`: one task for each link; completes replies and hands requests to the service.
+//! - [`Service`](service::Service): runs handlers in place, as tasks, or on threads, and answers.
+//! - `timer`: one task; expires calls.
+//! - `leave`: drives [`proto::shutdown`](crate::proto::shutdown).
+//!
+//! # Invariants (each named by a test)
+//! - **EN-1, one answer.** Each request that was sent is answered exactly once, or its link goes down;
+//!   each [`Reply`](crate::Reply) is completed exactly once whatever happens.
+//! - **EN-2, no wait for a thread.** The reader never waits for a handler, and a blocked thread never
+//!   keeps another from starting.
+//! - **EN-3, bounded.** Each table and queue has a bound in [`EngineConfig`]; reaching it is a typed
+//!   failure of the request that reaches it, never of one that is under way.
+//! - **EN-4, a dead link ends its calls.** When a link goes down the calls that were sent on it fail
+//!   with what is known; calls not sent yet wait for the next link, which the next request dials.
+
+mod agent;
+mod calls;
 mod config;
+mod dial;
+mod handshake;
+mod leave;
+mod peer;
+mod pool;
+mod reader;
+mod running;
+mod service;
+mod shared;
+mod timer;
+
+pub use self::agent::{StartError, TransportAgent};
 pub use self::config::EngineConfig;
-use crate::agent::{Agent, Handler};
-use crate::backend::AgentStart;
-use crate::transport::Transport;
-use std::sync::Arc;
-#[derive(Debug)]
-pub struct TransportAgent {}
-impl TransportAgent {
-    pub fn start(_t: Arc<dyn Transport>, _s: AgentStart) -> Result<Self, std::io::Error> {
-        todo!()
-    }
-}
-impl Agent for TransportAgent {
-    fn id(&self) -> crate::WorkerId {
-        todo!()
-    }
-    fn group(&self) -> &crate::Group {
-        todo!()
-    }
-    fn send(&self, _to: crate::WorkerId, _r: crate::Request) -> crate::Reply {
-        todo!()
-    }
-    fn serve(&self, _k: crate::Kind, _h: Arc<dyn Handler>) {
-        todo!()
-    }
-    fn shutdown(
-        &self,
-        _how: crate::Shutdown,
-    ) -> crate::BoxFuture<'static, Result<crate::ShutdownReport, crate::ShutdownError>> {
-        todo!()
-    }
-}

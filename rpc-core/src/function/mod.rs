@@ -4,7 +4,7 @@
 mod entry;
 mod handler;
 mod id;
-mod panic;
+pub(crate) mod panic;
 mod table;
 
 use std::future::Future;

@@ -64,6 +64,12 @@ impl FunctionTable {
         self.by_name.values()
     }
 
+    /// A number that differs, in all likelihood, for tables with other functions or signatures.
+    pub fn digest(&self) -> u64 {
+        // Xor, because the order does not matter and no function is there twice.
+        self.iter().fold(0, |digest, entry| digest ^ entry.id().to_wire())
+    }
+
     /// Looks `id` up.
     ///
     /// # Errors

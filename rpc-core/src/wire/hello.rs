@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! HELLO    magic "RRPC" | version u16 | features u16 | incarnation 16 | expected incarnation 16
-//!          | rank u32 | expected rank u32 | digest u64 | name length u8, name | job length u8, job
-//! WELCOME  version u16 | features u16 | digest u64
+//!          | rank u32 | expected rank u32 | last link u32 | digest u64 | name length u8, name | job length u8, job
+//! WELCOME  version u16 | features u16 | link u32 | digest u64
 //! REJECT   reason u8 | text length u16, text
 //! ```
 
@@ -33,7 +33,9 @@ pub struct Hello {
     pub id: WorkerId,
     /// The rank that the sender wants to reach.
     pub expected_id: WorkerId,
-    /// Digest of the sender's function table.
+    /// Number of the last link between the two that the sender knows (see ARCHITECTURE.md).
+    pub last_link: u32,
+    /// Digest of the sender's function table; 0 if it has none.
     pub digest: u64,
     /// The sender's name.
     pub name: String,
@@ -52,6 +54,7 @@ impl Hello {
         out.extend_from_slice(&self.expected_incarnation.0);
         out.extend_from_slice(&self.id.0.to_le_bytes());
         out.extend_from_slice(&self.expected_id.0.to_le_bytes());
+        out.extend_from_slice(&self.last_link.to_le_bytes());
         out.extend_from_slice(&self.digest.to_le_bytes());
         for (text, most) in [(&self.name, WORKER_NAME_BYTES_MAX), (&self.job, JOB_BYTES_MAX)] {
             let text = &text.as_bytes()[..text.floor_char_boundary(most)];
@@ -76,6 +79,7 @@ impl Hello {
                 expected_incarnation: Incarnation(reader.take()?),
                 id: WorkerId(u32::from_le_bytes(reader.take()?)),
                 expected_id: WorkerId(u32::from_le_bytes(reader.take()?)),
+                last_link: u32::from_le_bytes(reader.take()?),
                 digest: u64::from_le_bytes(reader.take()?),
                 name: reader.short_text()?,
                 job: reader.short_text()?,
@@ -98,6 +102,8 @@ pub struct Welcome {
     pub version: u16,
     /// The abilities that both have.
     pub features: u16,
+    /// Number of this link.
+    pub link: u32,
     /// Digest of the accepting side's function table.
     pub digest: u64,
 }
@@ -105,7 +111,12 @@ pub struct Welcome {
 impl Welcome {
     /// The frame's payload.
     pub fn encode(&self) -> Vec<u8> {
-        [&self.version.to_le_bytes()[..], &self.features.to_le_bytes(), &self.digest.to_le_bytes()].concat()
+        let mut out = Vec::with_capacity(16);
+        out.extend_from_slice(&self.version.to_le_bytes());
+        out.extend_from_slice(&self.features.to_le_bytes());
+        out.extend_from_slice(&self.link.to_le_bytes());
+        out.extend_from_slice(&self.digest.to_le_bytes());
+        out
     }
 
     /// Reads a payload.
@@ -118,6 +129,7 @@ impl Welcome {
             let welcome = Self {
                 version: u16::from_le_bytes(reader.take()?),
                 features: u16::from_le_bytes(reader.take()?),
+                link: u32::from_le_bytes(reader.take()?),
                 digest: u64::from_le_bytes(reader.take()?),
             };
             reader.0.is_empty().then_some(welcome)
@@ -224,6 +236,7 @@ mod tests {
             expected_incarnation: Incarnation([0xb2; 16]),
             id: WorkerId(3),
             expected_id: WorkerId(0),
+            last_link: 7,
             digest: 0x0102_0304_0506_0708,
             name: "w3".into(),
             job: "job".into(),
@@ -235,7 +248,7 @@ mod tests {
         let mut golden = b"RRPC\x01\x00\x00\x00".to_vec();
         golden.extend([0xa1; 16]);
         golden.extend([0xb2; 16]);
-        golden.extend(b"\x03\0\0\0\0\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01\x02w3\x03job");
+        golden.extend(b"\x03\0\0\0\0\0\0\0\x07\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01\x02w3\x03job");
         assert_eq!(hello().encode(), golden);
         assert_eq!(Hello::decode(&golden), Ok(hello()));
     }
@@ -252,7 +265,7 @@ mod tests {
 
     #[test]
     fn answers_survive() {
-        let welcome = Welcome { version: 1, features: 2, digest: 3 };
+        let welcome = Welcome { version: 1, features: 2, link: 4, digest: 3 };
         assert_eq!(Welcome::decode(&welcome.encode()), Ok(welcome));
         let reject = Reject { reason: RejectReason::Job, text: "another jöb".into() };
         assert_eq!(Reject::decode(&reject.encode()), Ok(reject));

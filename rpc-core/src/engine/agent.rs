@@ -1,0 +1,183 @@
+//! [`TransportAgent`]: the engine's face.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::peer::Phase;
+use super::shared::Shared;
+use super::{handshake, leave, reader, timer};
+use crate::agent::{Agent, Handler};
+use crate::backend::AgentStart;
+use crate::error::Failure;
+use crate::function::BoxFuture;
+use crate::message::{Kind, Request};
+use crate::reply::Reply;
+use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
+use crate::transport::{Close, Link, Transport};
+use crate::worker::{Group, WorkerId};
+
+/// Pause after an error of the listener, so that a lasting one (no file descriptors) does not spin.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// An [`Agent`] over any [`Transport`].
+///
+/// Runs on the tokio runtime that it was started in. Dropping it is an immediate shutdown.
+pub struct TransportAgent {
+    shared: Arc<Shared>,
+}
+
+/// Why an engine could not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The group has no member with this worker's rank.
+    #[error("rank {0} is not in the group")]
+    NotAMember(WorkerId),
+    /// There is no tokio runtime here.
+    #[error("there is no tokio runtime here; start the agent within one")]
+    NoRuntime,
+}
+
+impl TransportAgent {
+    /// Starts to accept links and to serve. Handlers are added with [`Agent::serve`].
+    ///
+    /// # Errors
+    /// [`StartError`]. Must be called within a tokio runtime, whose timer and (for sockets) IO drivers are
+    /// enabled.
+    pub fn start(transport: Arc<dyn Transport>, start: AgentStart) -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let incarnation = start.incarnation().ok_or(StartError::NotAMember(start.id))?;
+        let shared = Shared::new(transport, start, incarnation, runtime);
+        shared.mark_driver_thread();
+        shared.handlers.write().insert(Kind::SHUTDOWN, Arc::new(leave::ShutdownHandler::new(&shared)));
+        let tasks =
+            [shared.spawn(accept_links(Arc::clone(&shared))), shared.spawn(timer::run(Arc::clone(&shared)))];
+        shared.tasks.lock().extend(tasks);
+        Ok(Self { shared })
+    }
+}
+
+async fn accept_links(shared: Arc<Shared>) {
+    let handshakes = Arc::new(tokio::sync::Semaphore::new(shared.config.handshakes_max));
+    loop {
+        let link = match shared.transport.accept().await {
+            Ok(link) => link,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept links");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        shared.mark_driver_thread();
+        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
+            tracing::warn!(remote = link.remote, "closing a link: handshakes_max are in their handshake");
+            link.sender.close(Close::Now);
+            continue;
+        };
+        let shared_too = Arc::clone(&shared);
+        shared.spawn(async move {
+            accept_link(shared_too, link).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn accept_link(shared: Arc<Shared>, mut link: Link) {
+    match handshake::accept(&shared, &mut link).await {
+        Ok((peer, number)) => reader::start(&shared, &peer, link, number),
+        Err(handshake::HandshakeError::Rejected(reject)) => {
+            tracing::debug!(remote = link.remote, reason = ?reject.reason, "refused a link: {}", reject.text);
+            // The peer reads the reason and closes; if it does not, the link ends with this.
+            link.sender.closed().await;
+        }
+        Err(error) => {
+            tracing::warn!(remote = link.remote, "closing a link before its handshake: {error}");
+            link.sender.close(Close::Now);
+        }
+    }
+}
+
+impl Agent for TransportAgent {
+    fn id(&self) -> WorkerId {
+        self.shared.id
+    }
+
+    fn group(&self) -> &Group {
+        &self.shared.group
+    }
+
+    fn send(&self, to: WorkerId, request: Request) -> Reply {
+        let shared = &self.shared;
+        if shared.is_closed() {
+            return Reply::ready(Err(Failure::ShutDown));
+        }
+        if let Some(failure) = shared.too_large(&request.body) {
+            return Reply::ready(Err(failure));
+        }
+        let Some(peer) = shared.peer(to) else {
+            let known: Vec<_> =
+                shared.group.members().iter().map(|member| member.info.name.clone()).collect();
+            return Reply::ready(Err(Failure::unknown_worker(&known)));
+        };
+        if to == shared.id { peer.send_to_self(shared, request) } else { peer.send(shared, request) }
+    }
+
+    fn serve(&self, kind: Kind, handler: Arc<dyn Handler>) {
+        self.shared.handlers.write().insert(kind, handler);
+    }
+
+    fn may_block(&self) -> bool {
+        self.shared.may_block()
+    }
+
+    fn shutdown(&self, how: Shutdown) -> BoxFuture<'static, Result<ShutdownReport, ShutdownError>> {
+        leave::shutdown(&self.shared, how)
+    }
+
+    fn debug_info(&self) -> Vec<(String, String)> {
+        let shared = &self.shared;
+        let counts = shared.counts();
+        let mut info = vec![
+            ("requests.sent".into(), counts.sent.to_string()),
+            ("requests.received".into(), counts.received.to_string()),
+            ("requests.active".into(), counts.active.to_string()),
+            ("threads".into(), shared.pool.threads().to_string()),
+            ("threads.idle".into(), shared.pool.idle().to_string()),
+        ];
+        for peer in shared.peers.iter() {
+            let name = &peer.member.info.name;
+            let (link, queued) = match &peer.state.lock().phase {
+                Phase::Idle => ("none".to_owned(), 0),
+                Phase::Dialing(waiting) => (format!("dialing, {} requests wait", waiting.len()), 0),
+                Phase::Up { link, number } => (format!("up, number {number}"), link.queued_bytes()),
+                Phase::Departed => ("departed".to_owned(), 0),
+            };
+            info.push((format!("peer.{name}.link"), link));
+            info.push((format!("peer.{name}.queued_bytes"), queued.to_string()));
+            info.push((format!("peer.{name}.in_flight"), peer.calls.lock().len().to_string()));
+            info.push((format!("peer.{name}.serving"), peer.running.lock().len().to_string()));
+        }
+        info
+    }
+}
+
+impl Drop for TransportAgent {
+    fn drop(&mut self) {
+        // A shutdown that has begun goes on by itself, and closes when it is done.
+        if !self.shared.closed.load(Ordering::Acquire) && !self.shared.leaving.has_begun() {
+            leave::close(&self.shared);
+        }
+    }
+}
+
+impl fmt::Debug for TransportAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shared = &self.shared;
+        f.debug_struct("TransportAgent")
+            .field("id", &shared.id)
+            .field("job", &shared.group.job())
+            .field("transport", &shared.transport)
+            .finish_non_exhaustive()
+    }
+}

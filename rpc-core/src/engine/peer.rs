@@ -1,0 +1,391 @@
+//! One peer: the link to it, and the calls in flight.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::calls::{Call, CallTable};
+use super::running::Running;
+use super::shared::Shared;
+use crate::error::{Failure, HandlerRan};
+use crate::message::{Kind, Outcome, Request, Response};
+use crate::proto::links::Links;
+use crate::reply::{CallControl, Promise, Reply};
+use crate::transport::{Close, Flush, Frame, LinkSender};
+use crate::wire::{Header, frame};
+use crate::worker::{Member, WorkerId};
+
+/// One worker of the group as this worker sees it.
+pub(super) struct Peer {
+    pub(super) member: Member,
+    pub(super) shared: Weak<Shared>,
+    pub(super) state: Mutex<State>,
+    /// Taken after `state` where both are held.
+    pub(super) calls: Mutex<CallTable>,
+    pub(super) running: Mutex<Running>,
+    /// The state of the link has changed.
+    pub(super) changed: Notify,
+}
+
+/// What is known of the link.
+pub(super) struct State {
+    pub(super) links: Links,
+    pub(super) phase: Phase,
+}
+
+pub(super) enum Phase {
+    /// No link; the next request dials.
+    Idle,
+    /// A link is being made; these frames wait for it. At most `in_flight_max` of them, because each is
+    /// a call in the table.
+    Dialing(VecDeque<Frame>),
+    /// The link in use.
+    Up { link: Arc<dyn LinkSender>, number: u32 },
+    /// The peer has said goodbye.
+    Departed,
+}
+
+impl Peer {
+    pub(super) fn new(member: Member, shared: Weak<Shared>) -> Self {
+        Self {
+            member,
+            shared,
+            state: Mutex::new(State { links: Links::default(), phase: Phase::Idle }),
+            calls: Mutex::default(),
+            running: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn id(&self) -> WorkerId {
+        self.member.info.id
+    }
+
+    /// Sends a request, dialling first if there is no link.
+    pub(super) fn send(self: &Arc<Self>, shared: &Arc<Shared>, request: Request) -> Reply {
+        let (promise, reply) = Promise::new();
+        let deadline = request.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut call =
+            Call { promise, kind: request.kind, link: 0, deadline, timeout: request.timeout, told: deadline };
+        let mut state = self.state.lock();
+        if let Some(failure) = self.refuses(shared, &state) {
+            call.promise.complete(Err(failure));
+            return reply;
+        }
+        if let Phase::Up { number, .. } = &state.phase {
+            call.link = *number;
+        }
+        let (id, alone) = {
+            let mut calls = self.calls.lock();
+            if calls.len() >= shared.config.in_flight_max {
+                drop(calls);
+                let limit = shared.config.in_flight_max as u64;
+                call.promise.complete(Err(Failure::Overloaded { bound: "in_flight_max".into(), limit }));
+                return reply;
+            }
+            reply_control(&call.promise, self);
+            let alone = calls.len() == 0;
+            let id = calls.insert(call);
+            reply.set_key(id);
+            (id, alone)
+        };
+        shared.count_sent(request.kind);
+        let frame = request_frame(id, request);
+        match &mut state.phase {
+            Phase::Up { link, number } => {
+                let (link, number) = (Arc::clone(link), *number);
+                drop(state);
+                // A lone request is written here and now; one in company leaves with the others.
+                let flush = if alone { Flush::Now } else { Flush::Soon };
+                if link.send(frame, flush).is_err() {
+                    self.link_down(shared, number, "the link closed while sending");
+                }
+            }
+            Phase::Dialing(waiting) => waiting.push_back(frame),
+            Phase::Idle => {
+                state.phase = Phase::Dialing(VecDeque::from([frame]));
+                state.links.set_dialing(true);
+                drop(state);
+                shared.spawn(super::dial::run(Arc::clone(shared), Arc::clone(self)));
+            }
+            Phase::Departed => {} // refused above
+        }
+        shared.timer.watch(deadline);
+        reply
+    }
+
+    /// Sends a request of this worker to itself.
+    pub(super) fn send_to_self(self: &Arc<Self>, shared: &Arc<Shared>, request: Request) -> Reply {
+        let (promise, reply) = Promise::new();
+        let deadline = request.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        // A link of its own number, so that an expired call counts until its handler has ended.
+        let call =
+            Call { promise, kind: request.kind, link: 1, deadline, timeout: request.timeout, told: deadline };
+        let mut calls = self.calls.lock();
+        if calls.len() >= shared.config.in_flight_max {
+            drop(calls);
+            let limit = shared.config.in_flight_max as u64;
+            call.promise.complete(Err(Failure::Overloaded { bound: "in_flight_max".into(), limit }));
+            return reply;
+        }
+        reply_control(&call.promise, self);
+        let id = calls.insert(call);
+        drop(calls);
+        reply.set_key(id);
+        shared.count_sent(request.kind);
+        shared.spawn(super::service::serve_self(Arc::clone(shared), Arc::clone(self), id, request));
+        shared.timer.watch(deadline);
+        reply
+    }
+
+    /// Why a new request cannot be sent, if so (EN-3).
+    fn refuses(&self, shared: &Shared, state: &State) -> Option<Failure> {
+        match &state.phase {
+            Phase::Departed => Some(Failure::Departed),
+            Phase::Up { link, .. } if link.queued_bytes() > shared.config.outbox_bytes_max => {
+                Some(Failure::Overloaded {
+                    bound: "outbox_bytes_max".into(),
+                    limit: shared.config.outbox_bytes_max,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Uses `link` from now on. What waits for a link leaves on it, in order.
+    pub(super) fn link_up(&self, state: &mut State, link: Arc<dyn LinkSender>, number: u32) {
+        let before = std::mem::replace(&mut state.phase, Phase::Up { link: Arc::clone(&link), number });
+        state.links.set_dialing(false);
+        if let Phase::Dialing(waiting) = before {
+            let mut calls = self.calls.lock();
+            for frame in waiting {
+                // One that was given up meanwhile is not sent: its handler never runs.
+                let Some(call) = calls.get_mut(frame.header.call) else { continue };
+                call.link = number;
+                let budget_us =
+                    budget_us(call.deadline.map(|at| at.saturating_duration_since(Instant::now())));
+                // A link that is down already is noticed by its reader, which fails these calls.
+                let _ =
+                    link.send(Frame { header: Header { budget_us, ..frame.header }, ..frame }, Flush::Later);
+            }
+            drop(calls);
+            link.flush();
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Link `number` is gone: the calls that were sent on it fail (EN-4), and the requests that came on
+    /// it are stopped.
+    pub(super) fn link_down(&self, shared: &Shared, number: u32, cause: &str) {
+        let stop = {
+            let mut state = self.state.lock();
+            let current = state.links.handle_down(number);
+            if current && let Phase::Up { link, .. } = &state.phase {
+                link.close(Close::Now);
+                state.phase = Phase::Idle;
+            }
+            // Under the lock, so that nothing that comes on the next link is stopped.
+            current.then(|| self.running.lock().take_all())
+        };
+        if let Some(stop) = stop {
+            stop.now();
+        }
+        let failed = self.calls.lock().take_sent_on(number);
+        let departed = matches!(self.state.lock().phase, Phase::Departed);
+        self.fail(shared, failed, || Failure::LinkLost {
+            cause: if departed { "it has shut down".into() } else { cause.to_owned() },
+            ran: HandlerRan::Unknown,
+        });
+        self.changed.notify_waiters();
+    }
+
+    /// The peer could not be reached: what waits for a link fails.
+    pub(super) fn unreachable(&self, shared: &Shared, failure: &Failure) {
+        let waiting = {
+            let mut state = self.state.lock();
+            state.links.set_dialing(false);
+            match std::mem::replace(&mut state.phase, Phase::Idle) {
+                Phase::Dialing(waiting) => waiting,
+                other => {
+                    state.phase = other;
+                    return;
+                }
+            }
+        };
+        let mut calls = self.calls.lock();
+        let failed: Vec<_> = waiting.iter().filter_map(|frame| calls.remove(frame.header.call)).collect();
+        drop(calls);
+        self.fail(shared, failed, || failure.clone());
+        self.changed.notify_waiters();
+    }
+
+    /// The peer has said goodbye.
+    pub(super) fn departed(&self, shared: &Shared) {
+        let before = {
+            let mut state = self.state.lock();
+            std::mem::replace(&mut state.phase, Phase::Departed)
+        };
+        if let Phase::Up { link, .. } = before {
+            link.close(Close::AfterQueued);
+        }
+        let failed = self.calls.lock().take_all();
+        self.fail(shared, failed, || Failure::LinkLost {
+            cause: "it has shut down".into(),
+            ran: HandlerRan::Unknown,
+        });
+        self.running.lock().take_all().now();
+        self.changed.notify_waiters();
+        shared.leaving.peer_departed(self.id());
+    }
+
+    /// Ends everything, because this worker has shut down. Returns the link that was in use.
+    pub(super) fn close(&self, shared: &Shared) -> Option<Arc<dyn LinkSender>> {
+        let before = {
+            let mut state = self.state.lock();
+            std::mem::replace(&mut state.phase, Phase::Departed)
+        };
+        let failed = self.calls.lock().take_all();
+        self.fail(shared, failed, || Failure::ShutDown);
+        self.running.lock().take_all().now();
+        self.changed.notify_waiters();
+        match before {
+            Phase::Up { link, .. } => Some(link),
+            _ => None,
+        }
+    }
+
+    fn fail(&self, shared: &Shared, failed: Vec<(Kind, Option<Call>)>, failure: impl Fn() -> Failure) {
+        for (kind, call) in failed {
+            shared.count_replied(kind);
+            if let Some(call) = call {
+                call.promise.complete(Err(failure()));
+            }
+        }
+    }
+
+    /// The response to call `id` has come.
+    pub(super) fn complete(&self, shared: &Shared, id: u64, response: Response) {
+        // An id that stands for nothing is one that this side has failed with an earlier link.
+        let Some((kind, call)) = self.calls.lock().remove(id) else { return };
+        shared.count_replied(kind);
+        let Some(call) = call else { return };
+        let result = match response.outcome {
+            Outcome::DeadlineExceeded => Err(timed_out(&call, HandlerRan::Unknown)),
+            _ => Ok(response),
+        };
+        call.promise.complete(result);
+    }
+
+    /// Fails the calls whose deadline has passed; returns the earliest deadline of the others.
+    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        let (expired, earliest) = self.calls.lock().expired(now);
+        for id in expired {
+            let Some(call) = self.calls.lock().abandon(id) else { continue };
+            let sent = call.link != 0;
+            if !sent && let Some(shared) = self.shared.upgrade() {
+                shared.count_replied(call.kind);
+            }
+            let ran = if sent { HandlerRan::Unknown } else { HandlerRan::No };
+            let failure = timed_out(&call, ran);
+            call.promise.complete(Err(failure));
+            if sent {
+                self.control(Header::control(frame::CANCEL, id));
+            }
+        }
+        earliest
+    }
+
+    /// Sends a frame that is about a call, if there is a link. Not urgent, so that it stays behind its
+    /// request.
+    fn control(&self, header: Header) {
+        if self.shared.upgrade().is_some_and(|shared| shared.id == self.id()) {
+            let running = self.running.lock();
+            match header.kind {
+                frame::DEADLINE => running.set_timeout(header.call, timeout_of(header.budget_us)),
+                _ => {
+                    let context = running.context(header.call);
+                    drop(running);
+                    if let Some(context) = context {
+                        context.cancel();
+                    }
+                }
+            }
+            return;
+        }
+        let link = match &self.state.lock().phase {
+            Phase::Up { link, .. } => Arc::clone(link),
+            _ => return,
+        };
+        // Without a link the call has failed, and the peer has stopped it.
+        let _ = link.send(Frame { header, body: crate::message::Body::default() }, Flush::Now);
+    }
+}
+
+/// What a [`Reply`] does to its call.
+impl CallControl for Peer {
+    fn cancel(&self, key: u64) {
+        let Some(call) = self.calls.lock().abandon(key) else { return };
+        if call.link != 0 {
+            self.control(Header::control(frame::CANCEL, key));
+        } else if let Some(shared) = self.shared.upgrade() {
+            shared.count_replied(call.kind);
+        }
+    }
+
+    fn set_timeout(&self, key: u64, timeout: Option<Duration>) {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let tell = {
+            let mut calls = self.calls.lock();
+            let Some(call) = calls.get_mut(key) else { return };
+            call.timeout = timeout;
+            call.deadline = deadline;
+            // A shorter one needs no message: its expiry will send a cancel.
+            let longer = call.told.is_some_and(|told| deadline.is_none_or(|deadline| deadline > told));
+            if longer {
+                call.told = deadline;
+            }
+            longer && call.link != 0
+        };
+        if tell {
+            self.control(Header { budget_us: budget_us(timeout), ..Header::control(frame::DEADLINE, key) });
+        }
+        if let Some(shared) = self.shared.upgrade() {
+            shared.timer.watch(deadline);
+        }
+    }
+}
+
+fn reply_control(promise: &Promise, peer: &Arc<Peer>) {
+    promise.controlled(Arc::clone(peer) as Arc<dyn CallControl>, 0);
+}
+
+fn timed_out(call: &Call, ran: HandlerRan) -> Failure {
+    Failure::TimedOut { after: call.timeout.unwrap_or_default(), ran }
+}
+
+/// Time left as it stands in a header: 0 is for ever, so no time at all becomes one microsecond.
+pub(super) fn budget_us(timeout: Option<Duration>) -> u64 {
+    timeout.map_or(0, |timeout| (timeout.as_micros() as u64).max(1))
+}
+
+/// The reverse of [`budget_us`].
+pub(super) fn timeout_of(budget_us: u64) -> Option<Duration> {
+    (budget_us > 0).then(|| Duration::from_micros(budget_us))
+}
+
+fn request_frame(call: u64, request: Request) -> Frame {
+    let header = Header {
+        payload_bytes: request.body.payload.len() as u32, // checked against the bounds before
+        part_count: request.body.parts.len() as u16,
+        kind: request.kind.0,
+        codec: request.codec,
+        call,
+        method: request.method,
+        budget_us: budget_us(request.timeout),
+    };
+    Frame { header, body: request.body }
+}

@@ -1,0 +1,112 @@
+//! Reads one link: completes replies, hands requests to the service.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::peer::{Peer, timeout_of};
+use super::service;
+use super::shared::Shared;
+use crate::error::Violation;
+use crate::message::{Kind, Outcome, Response};
+use crate::transport::{Frame, Link, LinkError, LinkReceiver, LinkSender};
+use crate::wire::frame;
+
+/// Frames handled before other tasks of the runtime get their turn.
+const BATCH: usize = 256;
+
+/// Reads `link` in a task of its own until it ends.
+pub(super) fn start(shared: &Arc<Shared>, peer: &Arc<Peer>, link: Link, number: u32) {
+    let reader = Reader {
+        shared: Arc::clone(shared),
+        peer: Arc::clone(peer),
+        sender: link.sender,
+        receiver: link.receiver,
+        number,
+    };
+    shared.spawn(reader.run());
+}
+
+pub(super) struct Reader {
+    pub(super) shared: Arc<Shared>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) sender: Arc<dyn LinkSender>,
+    receiver: Box<dyn LinkReceiver>,
+    pub(super) number: u32,
+}
+
+/// Why a link is read no more.
+enum End {
+    /// The peer has closed it.
+    Closed,
+    Failed(LinkError),
+}
+
+impl Reader {
+    async fn run(mut self) {
+        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let cause = match end {
+            End::Closed => "the peer closed it".to_owned(),
+            End::Failed(error) => error.to_string(),
+        };
+        match &self.shared {
+            shared if shared.is_closed() => {}
+            _ => tracing::debug!(peer = %self.peer.member.info, link = self.number, %cause, "link down"),
+        }
+        self.peer.link_down(&self.shared, self.number, &cause);
+    }
+
+    /// Handles what has come. The answers of one batch leave in one flush.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.shared.mark_driver_thread();
+        for _ in 0..BATCH {
+            let handled = match self.receiver.poll_recv(cx) {
+                Poll::Pending => {
+                    self.sender.flush();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(Some(frame))) => self.handle(frame),
+                Poll::Ready(Ok(None)) => return Poll::Ready(End::Closed),
+                Poll::Ready(Err(LinkError::Violation(violation))) => Err(violation),
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(error)),
+            };
+            if let Err(violation) = handled {
+                tracing::warn!(peer = %self.peer.member.info, "closing the link: the peer {violation}");
+                return Poll::Ready(End::Failed(violation.into()));
+            }
+        }
+        self.sender.flush();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn handle(&mut self, frame: Frame) -> Result<(), Violation> {
+        let header = frame.header;
+        match header.kind {
+            frame::REPLY => {
+                let code = u8::try_from(header.method).unwrap_or(u8::MAX);
+                let outcome = Outcome::from_wire(code).ok_or(Violation::UnknownOutcome(code))?;
+                let response = Response { outcome, codec: header.codec, body: frame.body };
+                self.peer.complete(&self.shared, header.call, response);
+                Ok(())
+            }
+            frame::CANCEL => {
+                let context = self.peer.running.lock().context(header.call);
+                if let Some(context) = context {
+                    context.cancel();
+                }
+                Ok(())
+            }
+            frame::DEADLINE => {
+                self.peer.running.lock().set_timeout(header.call, timeout_of(header.budget_us));
+                Ok(())
+            }
+            frame::GOODBYE => {
+                self.peer.departed(&self.shared);
+                Ok(())
+            }
+            frame::HELLO | frame::WELCOME | frame::REJECT => Err(Violation::HandshakeTwice),
+            request if request >= Kind::REQUEST_FIRST => service::serve(self, frame),
+            unknown => Err(Violation::UnknownFrame(unknown)),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Runs handlers and answers requests.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::peer::{Peer, timeout_of};
+use super::reader::Reader;
+use super::shared::Shared;
+use crate::agent::{Incoming, Served};
+use crate::context::{CallContext, NoBlocking};
+use crate::error::Violation;
+use crate::function::{BoxFuture, panic};
+use crate::message::{Kind, Outcome, Request, Response};
+use crate::transport::{Flush, Frame, LinkSender};
+use crate::wire::{Header, frame};
+
+/// Serves a request that has come on a link.
+pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
+    let Reader { shared, peer, sender, number, .. } = reader;
+    peer.running.lock().admit(shared.config.in_flight_max)?;
+    let header = frame.header;
+    let kind = Kind(header.kind);
+    shared.count_received(kind);
+    let answer = Answer {
+        sent: false,
+        shared: Arc::clone(shared),
+        peer: Arc::clone(peer),
+        to: AnswerTo::Link { sender: Arc::clone(sender), number: *number },
+        call: header.call,
+        kind,
+    };
+    if shared.is_closed() {
+        answer.send(Response::failed(Outcome::ShuttingDown, &[]), Flush::Later);
+        return Ok(());
+    }
+    let bound = shared.config.outbox_bytes_max;
+    if sender.queued_bytes() > bound && kind != Kind::SHUTDOWN {
+        let response = Response::failed(Outcome::Overloaded, &["outbox_bytes_max", &bound.to_string()]);
+        answer.send(response, Flush::Later);
+        return Ok(());
+    }
+    let request = Request {
+        kind,
+        method: header.method,
+        codec: header.codec,
+        timeout: timeout_of(header.budget_us),
+        body: frame.body,
+    };
+    run(answer, request)
+}
+
+/// Serves a request of this worker to itself, which takes no link. Runs as a task, so that a function
+/// that calls itself does not grow the stack.
+pub(super) async fn serve_self(shared: Arc<Shared>, peer: Arc<Peer>, call: u64, request: Request) {
+    shared.mark_driver_thread();
+    // Bounded by the call table, which has the same bound.
+    if peer.running.lock().admit(usize::MAX).is_ok() {
+        shared.count_received(request.kind);
+        let kind = request.kind;
+        let answer = Answer { sent: false, shared, peer, to: AnswerTo::Own, call, kind };
+        // An id is used once, because it comes from the table.
+        let _ = run(answer, request);
+    }
+}
+
+fn run(answer: Answer, request: Request) -> Result<(), Violation> {
+    let shared = Arc::clone(&answer.shared);
+    let from = answer.peer.id();
+    let Some(handler) = shared.handler(request.kind) else {
+        answer.send(Response::failed(Outcome::UnknownKind, &[]), Flush::Later);
+        return Ok(());
+    };
+    let context = CallContext::new(from, request.timeout);
+    // Nothing in here may wait for a reply: this is the loop that brings them.
+    let in_place = NoBlocking::enter();
+    let incoming = Incoming { from, request, context: context.clone() };
+    let served = match panic::catch(|| handler.handle(incoming)) {
+        Ok(served) => served,
+        Err(panicked) => Served::Now(panicked),
+    };
+    match served {
+        Served::Now(response) => answer.send(response, Flush::Later),
+        Served::Later(mut future) => {
+            // The waker does nothing: a future that has to wait is polled again as a task, and then
+            // registers that task's waker, as every poll must.
+            let mut cx = Context::from_waker(Waker::noop());
+            match panic::catch(|| future.as_mut().poll(&mut cx)).unwrap_or_else(Poll::Ready) {
+                Poll::Ready(response) => answer.send(response, Flush::Later),
+                Poll::Pending => return spawn(answer, future, context),
+            }
+        }
+        Served::Blocking(handler) => {
+            drop(in_place);
+            return block(answer, handler, context);
+        }
+    }
+    Ok(())
+}
+
+fn spawn(
+    answer: Answer,
+    future: BoxFuture<'static, Response>,
+    context: CallContext,
+) -> Result<(), Violation> {
+    let (peer, call) = (Arc::clone(&answer.peer), answer.call);
+    let shared = Arc::clone(&answer.shared);
+    peer.running.lock().insert(call, context.clone())?;
+    let task = shared.spawn(async move {
+        answer.shared.mark_driver_thread();
+        // A panic leaves the answer to its drop.
+        let response = until_given_up(future, context).await;
+        answer.send(response, Flush::Soon);
+    });
+    // If the task has ended already there is nothing to note.
+    peer.running.lock().set_task(call, task);
+    Ok(())
+}
+
+/// Polls a handler until it is done, its call is cancelled, or its deadline passes.
+async fn until_given_up(future: BoxFuture<'static, Response>, context: CallContext) -> Response {
+    let mut future = future;
+    let mut cancelled = pin!(context.cancelled());
+    loop {
+        let deadline = context.deadline();
+        let expired = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            response = &mut future => return response,
+            () = &mut cancelled => return Response::failed(Outcome::Cancelled, &[]),
+            () = expired => {
+                // The caller may have given it more time meanwhile.
+                if context.is_cancelled() {
+                    context.cancel();
+                    return Response::failed(Outcome::DeadlineExceeded, &[]);
+                }
+            }
+        }
+    }
+}
+
+fn block(
+    answer: Answer,
+    handler: Box<dyn FnOnce() -> Response + Send>,
+    context: CallContext,
+) -> Result<(), Violation> {
+    let (peer, call) = (Arc::clone(&answer.peer), answer.call);
+    let shared = Arc::clone(&answer.shared);
+    peer.running.lock().insert(call, context)?;
+    // The answer is shared so that it is still here if there is no thread.
+    let answer = Arc::new(parking_lot::Mutex::new(Some(answer)));
+    let on_thread = Arc::clone(&answer);
+    let job = Box::new(move || {
+        let response = panic::catch(handler).unwrap_or_else(|panicked| panicked);
+        if let Some(answer) = on_thread.lock().take() {
+            answer.send(response, Flush::Now);
+        }
+    });
+    if shared.pool.run(job).is_err()
+        && let Some(answer) = answer.lock().take()
+    {
+        let limit = shared.config.blocking_threads_max.to_string();
+        answer.send(Response::failed(Outcome::Overloaded, &["blocking_threads_max", &limit]), Flush::Later);
+    }
+    Ok(())
+}
+
+/// The answer that a request is owed (EN-1). Dropped without one, it reports that the handler ended early.
+struct Answer {
+    sent: bool,
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    to: AnswerTo,
+    call: u64,
+    kind: Kind,
+}
+
+enum AnswerTo {
+    Link { sender: Arc<dyn LinkSender>, number: u32 },
+    Own,
+}
+
+impl Answer {
+    fn send(mut self, response: Response, flush: Flush) {
+        self.send_once(response, flush);
+    }
+
+    fn send_once(&mut self, response: Response, flush: Flush) {
+        self.sent = true;
+        let response = match self.shared.too_large(&response.body) {
+            None => response,
+            Some(failure) => Response::failed(Outcome::BadResult, &[&failure.to_string()]),
+        };
+        match &self.to {
+            AnswerTo::Own => {
+                self.peer.running.lock().answered(self.call);
+                self.peer.complete(&self.shared, self.call, response);
+            }
+            AnswerTo::Link { sender, number } => {
+                // After a link has gone down the table belongs to the next one.
+                if self.peer.state.lock().links.last() == *number {
+                    self.peer.running.lock().answered(self.call);
+                }
+                let header = Header {
+                    payload_bytes: response.body.payload.len() as u32, // bounded by `too_large`
+                    part_count: response.body.parts.len() as u16,
+                    kind: frame::REPLY,
+                    codec: response.codec,
+                    call: self.call,
+                    method: response.outcome as u64,
+                    budget_us: 0,
+                };
+                // A link that is down has failed the call at the caller.
+                let _ = sender.send(Frame { header, body: response.body }, flush);
+            }
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if !self.sent {
+            let details = ["the handler ended without an answer", "unknown location"];
+            self.send_once(Response::failed(Outcome::Panicked, &details), Flush::Soon);
+        }
+        self.shared.count_answered(self.kind);
+    }
+}
