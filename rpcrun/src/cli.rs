@@ -52,13 +52,13 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     grace: Duration,
 
-    #[command(flatten)]
-    machines: Machines,
-
     /// The program that each worker runs (a path, or a name in PATH) and its arguments
     #[arg(value_names = ["PROGRAM", "ARGS"], num_args = 1.., required = true)]
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
+
+    #[command(flatten)]
+    machines: Machines,
 }
 
 #[derive(Debug, Args)]

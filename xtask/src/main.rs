@@ -1,3 +1,38 @@
-//! xtask
+//! Development tasks, started with `cargo xtask`. This crate depends on none of ours, so that it can build and judge
+//! them all.
 
-fn main() {}
+mod ci;
+mod flags;
+mod integration;
+mod steps;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use xshell::Shell;
+
+use crate::flags::{Task, Xtask};
+
+fn main() -> ExitCode {
+    match run(Xtask::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies below the root")?;
+    let sh = Shell::new()?;
+    sh.change_dir(root);
+    match task {
+        Task::Ci(flags) => ci::run(&sh, &flags),
+        Task::Integration { args } => integration::run(&sh, &args),
+        Task::Tidy => tidy::run(root),
+    }
+}

@@ -1,0 +1,68 @@
+//! `cargo xtask ci`: what each step runs.
+
+use anyhow::Result;
+use xshell::{Shell, cmd};
+
+use crate::flags::{CiFlags, StepName};
+use crate::steps::{Done, run_all};
+use crate::{integration, tidy};
+
+/// Runs the chosen steps.
+///
+/// # Errors
+/// Names the first step that failed.
+pub(crate) fn run(sh: &Shell, flags: &CiFlags) -> Result<()> {
+    run_all(&flags.steps(), StepName::name, |step| run_step(sh, step))
+}
+
+fn run_step(sh: &Shell, step: StepName) -> Result<Done> {
+    match step {
+        StepName::Fmt => cmd!(sh, "cargo fmt --all --check").run()?,
+        StepName::Tidy => tidy::run(&sh.current_dir())?,
+        StepName::Clippy => {
+            cmd!(sh, "cargo clippy --workspace --all-targets --all-features -- -D warnings").run()?;
+        }
+        StepName::Features => features(sh)?,
+        StepName::Docs => {
+            cmd!(sh, "cargo doc --workspace --no-deps --all-features")
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .run()?;
+        }
+        StepName::Test => test(sh)?,
+        StepName::Doctest => cmd!(sh, "cargo test --workspace --all-features --doc").run()?,
+        StepName::Deny => return deny(sh),
+        StepName::Integration => integration::run(sh, &["--backend".into(), "all".into()])?,
+    }
+    Ok(Done::Passed)
+}
+
+/// Features only add: the facade has to build with every choice of them.
+fn features(sh: &Shell) -> Result<()> {
+    for choice in ["--no-default-features", "--no-default-features --features tcp", "--all-features"] {
+        let choice = choice.split(' ');
+        cmd!(sh, "cargo clippy --package rpc --lib {choice...} -- -D warnings").run()?;
+    }
+    Ok(())
+}
+
+fn test(sh: &Shell) -> Result<()> {
+    if has(sh, "nextest") {
+        cmd!(sh, "cargo nextest run --workspace --all-features --lib --bins --tests --examples").run()?;
+    } else {
+        cmd!(sh, "cargo test --workspace --all-features --lib --bins --tests --examples").run()?;
+    }
+    Ok(())
+}
+
+fn deny(sh: &Shell) -> Result<Done> {
+    if !has(sh, "deny") {
+        return Ok(Done::Skipped("cargo-deny is not installed"));
+    }
+    cmd!(sh, "cargo deny check").run()?;
+    Ok(Done::Passed)
+}
+
+/// Whether `cargo subcommand` is installed.
+fn has(sh: &Shell, subcommand: &str) -> bool {
+    cmd!(sh, "cargo {subcommand} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
+}

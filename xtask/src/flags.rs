@@ -1,0 +1,117 @@
+//! The command line. The comments here are the help text.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Development tasks of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub(crate) struct Xtask {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Everything that must pass before a change is merged; stops at the first failure
+    Ci(CiFlags),
+    /// Build and run the scenarios over real processes
+    ///
+    /// All arguments go to the scenario runner; `cargo xtask integration --help` is its help. Among them:
+    /// --backend NAME|all, --filter TEXT, --list, --json.
+    #[command(disable_help_flag = true)]
+    Integration {
+        /// Arguments of the scenario runner
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Check what no compiler checks: module comments, invariants and their tests, versions, the changelog
+    Tidy,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CiFlags {
+    /// Begin with this step
+    #[arg(long, value_name = "STEP", conflicts_with = "only")]
+    pub(crate) from: Option<StepName>,
+
+    /// Run this step alone; may be repeated
+    #[arg(long, value_name = "STEP")]
+    pub(crate) only: Vec<StepName>,
+}
+
+impl CiFlags {
+    /// The chosen steps, in their order.
+    pub(crate) fn steps(&self) -> Vec<StepName> {
+        let all = StepName::value_variants().iter().copied();
+        all.filter(|step| self.from.is_none_or(|from| *step >= from))
+            .filter(|step| self.only.is_empty() || self.only.contains(step))
+            .collect()
+    }
+}
+
+/// A step of `ci`, in the order in which they run: the quick ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum StepName {
+    /// Formatting
+    Fmt,
+    /// Module comments, invariants, versions, changelog
+    Tidy,
+    /// Lints of everything with all features; warnings are errors
+    Clippy,
+    /// The facade with no feature, with each alone, and with all
+    Features,
+    /// The documentation builds without a warning
+    Docs,
+    /// Unit, compile-fail and process tests
+    Test,
+    /// Examples in the documentation
+    Doctest,
+    /// Licences, advisories, sources of dependencies
+    Deny,
+    /// Scenarios over real processes, with every backend
+    Integration,
+}
+
+impl StepName {
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn steps(line: &str) -> Vec<StepName> {
+        match Xtask::try_parse_from(line.split(' ')).unwrap().task {
+            Task::Ci(flags) => flags.steps(),
+            other => panic!("{other:?} is not ci"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Xtask::command().debug_assert();
+    }
+
+    #[test]
+    fn from_and_only_choose_steps_in_their_order() {
+        assert_eq!(steps("xtask ci").len(), StepName::value_variants().len());
+        assert_eq!(steps("xtask ci --from deny"), [StepName::Deny, StepName::Integration]);
+        assert_eq!(steps("xtask ci --only test --only fmt"), [StepName::Fmt, StepName::Test]);
+    }
+
+    #[test]
+    fn the_scenario_runner_gets_its_arguments_as_they_are() {
+        let line = "xtask integration --backend all --help";
+        let Task::Integration { args } = Xtask::try_parse_from(line.split(' ')).unwrap().task else {
+            panic!()
+        };
+        assert_eq!(args, ["--backend", "all", "--help"]);
+    }
+}
