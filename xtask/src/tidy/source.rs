@@ -24,11 +24,13 @@ impl Source {
         self.is_below("src") || self.is_below("examples")
     }
 
-    /// The part that is compiled for tests only, if it says so itself: from the first `#[cfg(test)]` on, or all of a
-    /// file of tests.
+    /// The part that tests: from the first `#[cfg(test)]` on, or all of a file of tests. The conformance suite that
+    /// every transport has to pass and the scenarios are tests too.
     pub(crate) fn test_part(&self) -> &str {
         let is_test_module = self.path.file_stem().is_some_and(|stem| stem == "tests");
-        if is_test_module || self.is_below("tests") || self.path.starts_with("integration") {
+        let is_suite =
+            self.path.starts_with("integration") || self.path.starts_with("rpc-testing/src/conformance");
+        if is_test_module || is_suite || self.is_below("tests") {
             return &self.text;
         }
         self.text.find("#[cfg(test)]").map_or("", |start| &self.text[start..])
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_test_part_is_what_only_tests_compile() {
+    fn the_test_part_is_what_tests() {
         let part = |path, text| Source::new(path, text).test_part().to_owned();
         assert_eq!(part("a/src/b.rs", "code\n#[cfg(test)]\nmod tests {}"), "#[cfg(test)]\nmod tests {}");
         assert_eq!(part("a/src/b.rs", "code"), "");
@@ -85,5 +87,7 @@ mod tests {
         assert_eq!(part("a/src/b/tests/c.rs", "all"), "all");
         assert_eq!(part("a/tests/b.rs", "all"), "all");
         assert_eq!(part("integration/src/b.rs", "all"), "all");
+        assert_eq!(part("rpc-testing/src/conformance/b.rs", "all"), "all");
+        assert_eq!(part("rpc-testing/src/b.rs", "code"), "");
     }
 }
