@@ -1,0 +1,56 @@
+//! A parameter server: one process holds a network's parameters, others train it.
+//!
+//! ```text
+//! cargo run --release --example parameter_server
+//! ```
+//!
+//! starts four processes on this machine: the worker `ps`, which holds the four parameters of a network with
+//! one hidden layer, and `trainer0` to `trainer2`. In each round every trainer pulls the parameters, computes
+//! the gradient over its part of a batch of handwritten digits, and pushes it; the server adds the parts up
+//! and takes a step. Parameters and gradients are `rpc::Tensor`s: their bytes travel beside the messages.
+//!
+//! Rounds are synchronous and everything random comes from `--seed`, so that the same seed, number of
+//! processes and machine give the same network. Under another launcher it runs as well:
+//! `rpcrun --nproc 4 -- target/release/examples/parameter_server`.
+//!
+//! Start reading at [`server`] (the remote functions) and [`trainer`] (who calls them).
+
+// Reading order: what is computed, who computes what, who calls whom, what the user sees.
+mod data;
+mod model;
+mod rng;
+
+mod plan;
+mod server;
+mod shard;
+mod trainer;
+mod worker;
+
+mod flags;
+mod launcher;
+mod summary;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::flags::Flags;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let flags = Flags::parse();
+    let level = if flags.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+    match std::env::var("RANK") {
+        Err(_) => launcher::launch(&flags).await,
+        Ok(rank) => {
+            let rank = rank.parse().with_context(|| {
+                format!("RANK is {rank:?}, not a number; unset it to start the whole job from here")
+            })?;
+            worker::run(&flags, rank).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
