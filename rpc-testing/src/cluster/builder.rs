@@ -1,7 +1,7 @@
 //! [`ClusterBuilder`]: what a cluster is made of.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 use rpc_core::{
     Agent, AgentStart, Client, Codecs, EngineConfig, FunctionHandler, FunctionTable, Group, Incarnation,
@@ -90,9 +90,11 @@ impl ClusterBuilder {
             let agent = TransportAgent::start(Arc::new(transport), start).map_err(|cause| {
                 ClusterError::Start { worker: member.info.clone(), cause: cause.to_string() }
             })?;
-            let handler = FunctionHandler::without_host(Arc::clone(&functions), Arc::clone(&codecs));
+            let agent: Arc<dyn Agent> = Arc::new(agent);
+            let client = Arc::new(Client::new(Arc::clone(&agent), Arc::clone(&codecs)));
+            let host: Weak<Client> = Arc::downgrade(&client);
+            let handler = FunctionHandler::new(Arc::clone(&functions), Arc::clone(&codecs), host);
             agent.serve(Kind::CALL, Arc::new(handler));
-            let client = Client::new(Arc::new(agent), Arc::clone(&codecs));
             workers.push(Worker { client, killed: AtomicBool::new(false) });
         }
         let runtime = tokio::runtime::Handle::current();

@@ -18,7 +18,8 @@ pub use self::builder::{ClusterBuilder, ClusterError};
 /// Each worker is an agent of its own, with an incarnation and links as in a process of its own, and serves
 /// the functions of one table: those linked into the program, unless the builder was given others. Workers
 /// are named by rank, by name, or by [`WorkerInfo`](rpc_core::WorkerInfo); the rank is the place in the list that the builder was
-/// given.
+/// given. A function that calls on finds the [`Client`] of the worker on which it runs as
+/// [`CallContext::host`](rpc_core::CallContext::host).
 ///
 /// Everything runs on the runtime in which the cluster was built, except blocking handlers, which have
 /// threads of their own, and whose time no paused clock stops.
@@ -30,7 +31,8 @@ pub struct Cluster {
 }
 
 struct Worker {
-    client: Client,
+    /// Shared with the functions that run here, which find it as the host of their call.
+    client: Arc<Client>,
     killed: AtomicBool,
 }
 

@@ -65,7 +65,7 @@ pub trait Rig: Send + Sync + 'static {
     }
 }
 
-/// Makes one `#[test]` for each case of the [conformance suite](crate::conformance), in the modules
+/// Makes one `#[test]` for each case of the [conformance suite](mod@crate::conformance), in the modules
 /// `current_thread` and `multi_thread`.
 ///
 /// The argument is an expression that makes a [`Rig`](crate::conformance::Rig); it is evaluated once for
