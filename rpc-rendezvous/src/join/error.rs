@@ -1,45 +1,8 @@
-//! [`join`]: from a name and a rank to a group.
+//! [`JoinError`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{Group, Incarnation, Store, StoreError, WorkerId, WorkerInfo, WorkerName};
-
-/// What a worker brings to [`join`].
-#[derive(Clone, Debug)]
-pub struct Joining {
-    /// Name of the job; workers meet those that use the same.
-    pub job: String,
-    /// The worker's name.
-    pub name: WorkerName,
-    /// The worker's rank.
-    pub rank: u32,
-    /// How many workers the job has.
-    pub world_size: u32,
-    /// This life of the worker.
-    pub incarnation: Incarnation,
-    /// Name of the backend.
-    pub backend: String,
-    /// Where the worker listens, in the form of its backend.
-    pub address: String,
-    /// How long to wait for the others.
-    pub timeout: Duration,
-}
-
-/// A place in a group.
-#[derive(Debug)]
-pub struct Joined {
-    /// All workers of the job.
-    pub group: Group,
-}
-
-impl Joined {
-    /// Says that this worker has left, so that the same rank may join again.
-    #[expect(clippy::unused_async, reason = "first version")]
-    pub async fn leave(&self) {
-        todo!()
-    }
-}
+use rpc_core::{InvalidGroup, StoreError, WorkerId, WorkerInfo, WorkerName};
 
 /// Why a worker did not get into its group.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,21 +17,31 @@ pub enum JoinError {
         name: WorkerName,
         /// Its rank.
         rank: u32,
-        /// Its number of workers.
+        /// How many workers it expects.
         world_size: u32,
+    },
+    /// More workers than can meet.
+    #[error("a job has at most {limit} workers, not {world_size}")]
+    WorldTooLarge {
+        /// How many workers were expected.
+        world_size: u32,
+        /// How many there can be.
+        limit: u32,
     },
     /// Two ranks use one name.
     #[error("ranks {first} and {second} both use the worker name {name}; names must be unique")]
     DuplicateName {
         /// The name.
         name: WorkerName,
-        /// One rank.
+        /// The lower rank.
         first: WorkerId,
-        /// The other.
+        /// The higher rank.
         second: WorkerId,
     },
     /// Two workers claim one rank.
-    #[error("workers {first} and {second} both claim rank {rank} of job {job}")]
+    #[error(
+        "workers {first} and {second} both claim rank {rank} of job {job}; give each process its own rank, or a new job name if {first} is from an earlier run that crashed"
+    )]
     DuplicateRank {
         /// The job.
         job: String,
@@ -84,7 +57,7 @@ pub enum JoinError {
         "{first} expects {first_size} workers, {second} expects {second_size}; start all with one number"
     )]
     WorldSizeMismatch {
-        /// One worker.
+        /// The worker with the lower rank.
         first: WorkerInfo,
         /// How many workers it expects.
         first_size: u32,
@@ -98,7 +71,7 @@ pub enum JoinError {
         "{first} uses the backend {first_backend}, {second} uses {second_backend}; start all with one backend"
     )]
     BackendMismatch {
-        /// One worker.
+        /// The worker with the lower rank.
         first: WorkerInfo,
         /// Its backend.
         first_backend: String,
@@ -107,8 +80,20 @@ pub enum JoinError {
         /// Its backend.
         second_backend: String,
     },
-    /// Not all came in time.
-    #[error("timed out")]
+    /// Another worker could not join, so there will be no group.
+    #[error("{worker} could not join: {reason}")]
+    Refused {
+        /// That worker.
+        worker: WorkerInfo,
+        /// Its error.
+        reason: String,
+    },
+    /// Not all workers came in time.
+    #[error(
+        "job {job}: after {after:?} {} missing; {}",
+        super::progress::ranks(missing),
+        super::progress::names(present)
+    )]
     TimedOut {
         /// The job.
         job: String,
@@ -116,18 +101,19 @@ pub enum JoinError {
         after: Duration,
         /// The ranks that did not come.
         missing: Vec<u32>,
-        /// The workers that came.
+        /// The workers that came, this one included.
         present: Vec<WorkerName>,
     },
+    /// A key of the job holds something else than a worker's claim.
+    #[error("{key} in the store is not the claim of a worker of this version; use another job name")]
+    Unreadable {
+        /// The key.
+        key: String,
+    },
+    /// The claims do not make a group.
+    #[error(transparent)]
+    Group(#[from] InvalidGroup),
     /// The store failed.
-    #[error("the rendezvous failed")]
+    #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Joins the group of a job.
-///
-/// # Errors
-/// [`JoinError`].
-pub async fn join(_store: &Arc<dyn Store>, _me: Joining) -> Result<Joined, JoinError> {
-    todo!()
 }

@@ -1,0 +1,60 @@
+//! Reading and writing frames on a socket, in bounded time and memory.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::codec::Malformed;
+
+/// A frame that has begun has to end within this, in both directions.
+pub(crate) const FRAME_TIME: Duration = Duration::from_secs(10);
+/// A frame's buffer grows with the bytes that come, by this at first.
+const GROWTH_BYTES: usize = 64 << 10;
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lost {
+    #[error("the connection was closed")]
+    Closed,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the other side was too slow")]
+    Slow,
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+}
+
+/// Reads the length at the beginning of a frame. Waits for its first byte for as long as it takes.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> Result<[u8; 4], Lost> {
+    let mut head = [0; 4];
+    let read = stream.read(&mut head).await?;
+    if read == 0 {
+        return Err(Lost::Closed);
+    }
+    in_time(stream.read_exact(&mut head[read..])).await?;
+    Ok(head)
+}
+
+/// Reads the `bytes` of a frame's body, and allocates as they come.
+pub(crate) async fn read_body(stream: &mut TcpStream, bytes: usize) -> Result<Vec<u8>, Lost> {
+    let mut body = Vec::with_capacity(bytes.min(GROWTH_BYTES));
+    let read = in_time(stream.take(bytes as u64).read_to_end(&mut body)).await?;
+    if read < bytes { Err(Lost::Closed) } else { Ok(body) }
+}
+
+/// Writes all of `frame`.
+pub(crate) async fn write(stream: &mut TcpStream, frame: &[u8]) -> Result<(), Lost> {
+    in_time(stream.write_all(frame)).await
+}
+
+async fn in_time<T>(transfer: impl Future<Output = io::Result<T>>) -> Result<T, Lost> {
+    match timeout(FRAME_TIME, transfer).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Lost::Closed),
+        Ok(Err(error)) => Err(Lost::Io(error)),
+        Err(_) => Err(Lost::Slow),
+    }
+}
