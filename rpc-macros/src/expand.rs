@@ -124,8 +124,8 @@ fn remote_function(function: &Function, options: &Options, support: &TokenStream
     }
 }
 
-/// The tuple of the arguments. Its parentheses are the user's: there the compiler points at if something in
-/// it has no serde.
+/// The tuple of the arguments. Its parentheses are the user's, so that the compiler points there if
+/// something in it has no serde.
 fn args_type(function: &Function) -> Group {
     let types = function.args().map(|arg| &arg.ty);
     let mut tuple = Group::new(Delimiter::Parenthesis, quote!(#(#types,)*));
