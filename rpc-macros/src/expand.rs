@@ -202,3 +202,57 @@ fn attrs(function: &Function, pick: impl Fn(&Attribute) -> bool) -> Vec<&Attribu
 fn is(attr: &Attribute, names: &[&str]) -> bool {
     names.iter().any(|name| attr.path().is_ident(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::{File, Item};
+
+    use super::*;
+
+    /// The attributes of the struct, of the block and of the function inside, as text.
+    fn attrs_of_expanded(source: &str) -> [Vec<String>; 3] {
+        let function = syn::parse_str::<Function>(source).unwrap();
+        let expanded = syn::parse2::<File>(expand(&function, &Options::default())).unwrap();
+        let [Item::Struct(unit_struct), Item::Const(block)] = &expanded.items[..] else {
+            panic!("a struct and a block, not {} items", expanded.items.len());
+        };
+        let syn::Expr::Block(contents) = &*block.expr else { panic!("the value is a block") };
+        let syn::Stmt::Item(Item::Impl(inherent)) = &contents.block.stmts[0] else {
+            panic!("an impl is first")
+        };
+        let syn::ImplItem::Fn(inner) = &inherent.items[0] else { panic!("a function is in it") };
+        [&unit_struct.attrs, &block.attrs, &inner.attrs]
+            .map(|attrs| attrs.iter().map(|attr| attr.to_token_stream().to_string()).collect())
+    }
+
+    #[test]
+    fn documentation_goes_to_the_struct_with_the_signature_below_it() {
+        let [unit_struct, _, inner] = attrs_of_expanded("/// Adds.\nfn add(a: u8, b: u8) -> u8 { a + b }");
+        assert_eq!(
+            unit_struct[..3],
+            [
+                r#"# [doc = " Adds."]"#,
+                r#"# [doc = ""]"#,
+                r#"# [doc = "Remote function: `fn add(a: u8, b: u8) -> u8`"]"#,
+            ]
+        );
+        assert!(inner.is_empty(), "{inner:?}");
+    }
+
+    #[test]
+    fn an_undocumented_function_stays_undocumented() {
+        let [unit_struct, ..] = attrs_of_expanded("fn add(a: u8, b: u8) -> u8 { a + b }");
+        assert!(!unit_struct.iter().any(|attr| attr.contains("doc")), "{unit_struct:?}");
+    }
+
+    #[test]
+    fn other_attributes_go_where_they_have_an_effect() {
+        let parts = attrs_of_expanded("#[cfg(unix)] #[deprecated] #[allow(unused)] #[cold] fn f() {}");
+        let has = |attr: &str| parts.each_ref().map(|part| part.iter().any(|found| found == attr));
+        assert_eq!(has("# [cfg (unix)]"), [true, true, false]);
+        assert_eq!(has("# [deprecated]"), [true, false, false]);
+        assert_eq!(has("# [allow (deprecated)]"), [false, true, false]);
+        assert_eq!(has("# [allow (unused)]"), [true, false, true]);
+        assert_eq!(has("# [cold]"), [false, false, true]);
+    }
+}
