@@ -11,8 +11,8 @@
 //! | `RPC_JOB_ID` | the same for all workers of the job |
 //! | `RPC_BACKEND` | only if a backend was chosen |
 //!
-//! The rest of the launcher's environment is inherited, except `TORCHELASTIC_USE_AGENT_STORE`, which speaks of a store
-//! that another launcher hosts.
+//! The rest of the launcher's environment is inherited, except the variables of torchrun that speak of its own store
+//! and restarts: `TORCHELASTIC_USE_AGENT_STORE`, `TORCHELASTIC_RUN_ID` and `TORCHELASTIC_RESTART_COUNT`.
 //!
 //! # The job's id
 //! On one machine it is random. Launchers on several machines cannot agree on a random one without talking, so
@@ -24,7 +24,8 @@ use std::ffi::OsString;
 use crate::error::LaunchError;
 
 /// Variables of other launchers that would contradict ours.
-pub(crate) const REMOVED: &[&str] = &["TORCHELASTIC_USE_AGENT_STORE"];
+pub(crate) const REMOVED: &[&str] =
+    &["TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"];
 
 /// The shape of a job: how many machines, how many workers on each, and which machine this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

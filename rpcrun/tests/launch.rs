@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rpc_core::Store as _;
+use rpc_rendezvous::TcpStore;
 use rpcrun::{Launch, LaunchError, Line, OutputMode, Stream};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -98,7 +100,8 @@ async fn the_store_listens_before_the_first_worker_runs_and_while_one_runs() {
     let job = tokio::spawn(sh(script).env("GATE", &gate.path).output(lines).run());
 
     let port: u16 = receive.recv().await.unwrap().parse().unwrap();
-    TcpStream::connect(("127.0.0.1", port)).expect("the store listens while the worker runs");
+    let store = TcpStore::connect(&format!("127.0.0.1:{port}"), Duration::from_secs(10)).await.unwrap();
+    assert_eq!(store.add("workers", 1).await.unwrap(), 1);
     std::fs::write(&gate.path, "go\n").unwrap();
     assert!(job.await.unwrap().unwrap().success());
 }
