@@ -75,4 +75,6 @@ pub use crate::worker::{
 #[doc(hidden)]
 pub mod macro_support {
     pub use inventory;
+
+    pub use crate::{BoxFuture, FunctionBody, FunctionEntry, Never, RemoteFunction, ResultLike};
 }

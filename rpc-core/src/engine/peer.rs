@@ -142,6 +142,13 @@ impl Peer {
         reply
     }
 
+    /// How long the caller of `id` still waits, if it does; `Some(None)` is for ever.
+    pub(super) fn time_left(&self, id: u64) -> Option<Option<Duration>> {
+        let mut calls = self.calls.lock();
+        let deadline = calls.get_mut(id)?.deadline;
+        Some(deadline.map(|at| at.saturating_duration_since(Instant::now())))
+    }
+
     /// Why a new request cannot be sent, if so (EN-3).
     fn refuses(&self, shared: &Shared, state: &State) -> Option<Failure> {
         match &state.phase {

@@ -54,6 +54,11 @@ pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
 /// that calls itself does not grow the stack.
 pub(super) async fn serve_self(shared: Arc<Shared>, peer: Arc<Peer>, call: u64, request: Request) {
     shared.mark_driver_thread();
+    // What the caller has changed since is not on any wire, so it is read from the table.
+    let Some(timeout) = peer.time_left(call) else {
+        return peer.complete(&shared, call, Response::failed(Outcome::Cancelled, &[]));
+    };
+    let request = Request { timeout, ..request };
     // Bounded by the call table, which has the same bound.
     if peer.running.lock().admit(usize::MAX).is_ok() {
         shared.count_received(request.kind);

@@ -1,0 +1,64 @@
+//! EN-3: what happens when a bound is reached.
+
+use rpc_core::{EngineConfig, Failure, HandlerRan, Tensor};
+use rpc_testing::Cluster;
+
+use crate::functions::*;
+
+async fn cluster(config: EngineConfig) -> Cluster {
+    Cluster::builder().workers(["a", "b"]).config(config).build().await.expect("a cluster")
+}
+
+fn overloaded(bound: &str, limit: u64) -> Failure {
+    Failure::Overloaded { bound: bound.into(), limit }
+}
+
+/// EN-3
+#[tokio::test]
+async fn one_more_call_than_in_flight_max_fails_and_the_others_do_not() {
+    let cluster = cluster(EngineConfig { in_flight_max: 2, ..Default::default() }).await;
+    let client = cluster.client("a");
+    let (first, second) = (client.rpc_async("b", hang, (4, None)), client.rpc_async("b", hang, (4, None)));
+    let error = client.rpc_async("b", add, (1, 1)).await.unwrap_err();
+    assert_eq!(error.failure(), Some(&overloaded("in_flight_max", 2)));
+    assert_eq!(error.handler_ran(), HandlerRan::No);
+    until_hanging(4, 2).await;
+    first.cancel();
+    until_hanging(4, 1).await;
+    assert!(!second.is_done());
+    second.cancel();
+    until_hanging(4, 0).await;
+    cluster.assert_idle().await;
+    assert_eq!(client.rpc_async("b", add, (1, 1)).await.unwrap(), 2);
+}
+
+/// EN-3
+#[tokio::test]
+async fn one_more_blocking_handler_than_threads_is_refused_and_does_not_run() {
+    let config = EngineConfig { blocking_threads_max: 2, ..Default::default() };
+    let cluster = cluster(config).await;
+    // Each of the four levels needs a thread; a's run out first.
+    let error = cluster.client("a").rpc_async("b", nest, (5,)).await.unwrap_err();
+    assert!(error.to_string().contains("blocking_threads_max = 2"), "{error}");
+    assert_eq!(cluster.client("a").rpc_async("b", nest, (1,)).await.unwrap(), 1);
+}
+
+/// EN-3
+#[tokio::test]
+async fn a_message_over_the_limit_is_refused_on_either_way() {
+    let config = EngineConfig { message_bytes_max: 1 << 20, ..Default::default() };
+    let cluster = cluster(config).await;
+    let client = cluster.client("a");
+    let big = Tensor::zeros(rpc_core::Dtype::F32, [1 << 19]).unwrap();
+    let sample = Sample { label: None, layers: vec![big] };
+    let error = client.rpc_async("b", double, (sample,)).await.unwrap_err();
+    assert!(matches!(error.failure(), Some(Failure::TooLarge { limit, .. }) if *limit == 1 << 20), "{error}");
+
+    #[rpc_macros::function(crate = "rpc_core", inline)]
+    fn make(len: usize) -> Vec<u8> {
+        vec![0; len]
+    }
+    let error = client.rpc_async("b", make, (2 << 20,)).await.unwrap_err();
+    assert!(matches!(error.failure(), Some(Failure::BadResult { .. })), "{error}");
+    assert_eq!(client.rpc_async("b", make, (1 << 10,)).await.unwrap().len(), 1 << 10, "the link lives on");
+}

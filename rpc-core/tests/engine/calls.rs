@@ -1,0 +1,100 @@
+//! Values there and back.
+
+use std::sync::Arc;
+
+use rpc_core::{Codec, CodecError, Codecs, Read, Tensor};
+use rpc_testing::Cluster;
+
+use crate::functions::*;
+
+#[tokio::test]
+async fn every_kind_of_body_answers_and_so_does_the_worker_itself() {
+    let cluster = Cluster::new(2).await;
+    for to in ["worker1", "worker0"] {
+        let client = cluster.client(0);
+        assert_eq!(client.rpc_async(to, add, (1, 2)).await.unwrap(), 3, "{to}");
+        assert_eq!(client.rpc_async(to, add_async, (1, 2)).await.unwrap(), 3, "{to}");
+        assert_eq!(client.rpc_async(to, add_blocking, (1, 2)).await.unwrap(), 3, "{to}");
+        assert_eq!(client.rpc_async(to, sleep_ms, (1,)).await.unwrap(), 1, "{to}");
+    }
+    cluster.assert_idle().await;
+}
+
+#[tokio::test]
+async fn tensors_travel_as_aligned_parts_and_the_callers_stay_as_they_were() {
+    let cluster = Cluster::new(2).await;
+    let layer = Tensor::from_vec(vec![1.0_f32, -2.5], [2]).unwrap();
+    let sample = Sample { label: Some("seven".into()), layers: vec![layer.clone(), layer.clone()] };
+    let (doubled, align) = cluster.client(0).rpc_async("worker1", double, (sample,)).await.unwrap();
+    assert_eq!(doubled.layers[1].as_slice::<f32>().unwrap(), [2.0, -5.0]);
+    assert_eq!(layer.as_slice::<f32>().unwrap(), [1.0, -2.5], "the caller's bytes are not the callee's");
+    assert_eq!(doubled.label.as_deref(), Some("seven"));
+    // A vector's own memory moves through the in-memory network uncopied, so this is the vector's alignment.
+    assert!(align.is_multiple_of(4));
+}
+
+#[tokio::test]
+async fn arguments_are_encoded_before_the_call_returns() {
+    let cluster = Cluster::new(2).await;
+    let mut text = String::from("12");
+    let call = cluster.client(0).rpc_async("worker1", parse, (text.clone(),));
+    text.push('x');
+    assert_eq!(call.await.unwrap(), 12);
+}
+
+#[tokio::test]
+async fn a_thousand_calls_overlap_and_each_gets_its_own_answer() {
+    let cluster = Cluster::new(2).await;
+    let calls: Vec<_> =
+        (0..1000).map(|i| cluster.client(0).rpc_async("worker1", add_async, (i, i))).collect();
+    for (i, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.await.unwrap(), 2 * i as i64);
+    }
+    cluster.assert_idle().await;
+}
+
+/// JSON: the second codec, which proves the seam.
+#[derive(Debug)]
+struct Json;
+
+impl Codec for Json {
+    fn id(&self) -> u8 {
+        64
+    }
+
+    fn name(&self) -> &str {
+        "json"
+    }
+
+    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        serde_json::to_writer(out, value).map_err(|error| CodecError::new("json", error))
+    }
+
+    fn decode(&self, bytes: &[u8], read: &mut Read<'_>) -> Result<(), CodecError> {
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
+            .map_err(|error| CodecError::new("json", error))
+    }
+}
+
+#[tokio::test]
+async fn workers_can_use_another_codec_for_values_errors_and_tensors() {
+    let codecs = Codecs::default().with_default(Arc::new(Json));
+    let cluster = Cluster::builder().workers(["a", "b"]).codecs(codecs).build().await.unwrap();
+    let client = cluster.client("a");
+    assert_eq!(client.rpc_async("b", add, (1, 2)).await.unwrap(), 3);
+    let error = client.rpc_async("b", parse, (String::new(),)).await.unwrap_err();
+    assert_eq!(error.handler_error(), Some(&ParseError::Empty));
+    let sample = Sample { label: None, layers: vec![Tensor::from_vec(vec![0.5_f32], [1]).unwrap()] };
+    let (doubled, _) = client.rpc_async("b", double, (sample,)).await.unwrap();
+    assert_eq!(doubled.layers[0].as_slice::<f32>().unwrap(), [1.0]);
+}
+
+#[tokio::test]
+async fn a_codec_that_the_callee_lacks_is_named() {
+    let cluster = Cluster::new(2).await;
+    let json = Arc::new(Codecs::default().with_default(Arc::new(Json)));
+    let client = rpc_core::Client::new(Arc::clone(cluster.agent(0)), json);
+    let error = client.rpc_async("worker1", add, (1, 2)).await.unwrap_err();
+    assert!(error.to_string().contains("it has postcard"), "{error}");
+}
