@@ -1,5 +1,9 @@
-//! How near a link comes to a bare tokio socket: `cargo run --release -p rpc-transport-tcp --example
-//! echo_bench`.
+//! How near a link comes to a bare tokio socket.
+//!
+//! ```text
+//! cargo run --release -p rpc-transport-tcp --example echo_bench [-- NAME [SCALE]]
+//! ```
+//! `NAME` picks the rows that contain it, `SCALE` multiplies how long they take.
 //!
 //! Two threads with a single-threaded runtime each. Rows: 64-byte echoes with 1, 64 and 1024 in flight, and
 //! uploads of one large part. Columns: a bare socket with the system's options, a bare socket with the
@@ -29,6 +33,24 @@ enum Job {
     Upload { bytes: usize, count: usize },
 }
 
+impl Job {
+    fn name(self) -> String {
+        match self {
+            Self::Echo { in_flight: 1, .. } => "echo, one at a time".to_owned(),
+            Self::Echo { in_flight, .. } => format!("echo, {in_flight} in flight"),
+            Self::Upload { bytes, .. } => format!("upload, {} MiB", bytes >> 20),
+        }
+    }
+
+    fn figure(self, seconds: f64) -> String {
+        match self {
+            Self::Echo { in_flight: 1, count } => format!("{:.2} us", seconds / count as f64 * 1e6),
+            Self::Echo { count, .. } => format!("{:.0} k/s", count as f64 / seconds / 1e3),
+            Self::Upload { bytes, count } => format!("{:.2} GB/s", (bytes * count) as f64 / seconds / 1e9),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Bare,
@@ -37,7 +59,9 @@ enum Way {
 }
 
 fn main() -> io::Result<()> {
-    let scale: usize = std::env::args().nth(1).and_then(|arg| arg.parse().ok()).unwrap_or(1);
+    let mut args = std::env::args().skip(1);
+    let filter = args.next().unwrap_or_default();
+    let scale: usize = args.next().and_then(|arg| arg.parse().ok()).unwrap_or(1);
     let jobs = [
         Job::Echo { in_flight: 1, count: 20_000 * scale },
         Job::Echo { in_flight: 64, count: 300_000 * scale },
@@ -47,7 +71,7 @@ fn main() -> io::Result<()> {
         Job::Upload { bytes: 256 << 20, count: 3 * scale },
     ];
     println!("{:<28} {:>14} {:>14} {:>14} {:>8}", "", "bare", "bare, tuned", "link", "ratio");
-    for job in jobs {
+    for job in jobs.into_iter().filter(|job| job.name().contains(&filter)) {
         let mut medians = Vec::new();
         let mut times = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
@@ -60,23 +84,10 @@ fn main() -> io::Result<()> {
             medians.push(times[ROUNDS / 2].as_secs_f64());
         }
         let best = medians[0].min(medians[1]);
-        let (name, figure): (String, Box<dyn Fn(f64) -> String>) = match job {
-            Job::Echo { in_flight: 1, count } => {
-                ("echo, one at a time".into(), Box::new(move |s| format!("{:.2} us", s / count as f64 * 1e6)))
-            }
-            Job::Echo { in_flight, count } => (
-                format!("echo, {in_flight} in flight"),
-                Box::new(move |s| format!("{:.0} k/s", count as f64 / s / 1e3)),
-            ),
-            Job::Upload { bytes, count } => (
-                format!("upload, {} MiB", bytes >> 20),
-                Box::new(move |s| format!("{:.2} GB/s", (bytes * count) as f64 / s / 1e9)),
-            ),
-        };
-        let figures: Vec<_> = medians.iter().map(|&median| figure(median)).collect();
+        let figures: Vec<_> = medians.iter().map(|&median| job.figure(median)).collect();
         println!(
             "{:<28} {:>14} {:>14} {:>14} {:>8.2}",
-            name,
+            job.name(),
             figures[0],
             figures[1],
             figures[2],
@@ -99,7 +110,7 @@ fn run(job: Job, way: Way) -> io::Result<Duration> {
                 Way::Link => {
                     let transport = TcpTransport::bind(BindOptions::new("127.0.0.1:0")).await?;
                     let _ = tell.send(transport.local_address());
-                    serve_link(transport.accept().await?, job).await
+                    serve_link(transport.accept().await?).await
                 }
                 Way::Bare | Way::BareTuned => {
                     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -248,9 +259,8 @@ async fn next(link: &mut Link) -> io::Result<Option<Frame>> {
     .map_err(io::Error::other)
 }
 
-async fn serve_link(mut link: Link, job: Job) -> io::Result<()> {
+async fn serve_link(mut link: Link) -> io::Result<()> {
     link.receiver.set_limits(LIMITS);
-    let _ = job;
     while let Some(Frame { mut header, mut body }) = next(&mut link).await? {
         header.kind = rpc_core::wire::frame::REPLY;
         header.part_count = 0;

@@ -6,8 +6,8 @@ use std::time::Duration;
 pub(crate) const COPIED_PAYLOAD_MAX: usize = 16 << 10;
 /// Parts up to this size are copied into a gathered segment; longer ones are shared.
 pub(crate) const COPIED_PART_MAX: usize = 4 << 10;
-/// Capacity of the first segment of a lane, and of the only ones that an idle link keeps.
-pub(crate) const FIRST_SEGMENT_BYTES: usize = 4 << 10;
+/// Capacity of the first segment of a lane, and of the only one that an idle link keeps.
+pub(crate) const FIRST_SEGMENT_BYTES: usize = 8 << 10;
 /// Capacity of the further segments of a lane that has fallen behind.
 pub(crate) const NEXT_SEGMENT_BYTES: usize = 64 << 10;
 /// Bytes of one lane after which a batch is closed at the next frame boundary: how much of the normal
@@ -24,6 +24,9 @@ pub(crate) const FLUSHER_WRITE_BYTES: usize = 1 << 20;
 pub(crate) const READ_BUFFER_IDLE_BYTES: usize = 8 << 10;
 /// Read buffer of a link with much traffic.
 pub(crate) const READ_BUFFER_BUSY_BYTES: usize = 64 << 10;
+/// Payloads up to this size are copied out of the read buffer, which costs less than counting the slices
+/// of it, and keeps a small message that lives long from keeping a whole buffer alive.
+pub(crate) const COPIED_READ_MAX: usize = 256;
 /// Payloads and parts of which more than this is missing are read straight into their own memory.
 pub(crate) const DIRECT_READ_MIN: usize = 16 << 10;
 
@@ -37,6 +40,10 @@ pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Unanswered questions after which the link has failed.
 pub(crate) const KEEPALIVE_PROBES: u32 = 3;
+/// Time between looks at whether the peer's host answers what it is sent.
+pub(crate) const VIGIL_INTERVAL: Duration = Duration::from_secs(5);
+/// Looks in a row that find no answer before the link has failed.
+pub(crate) const VIGIL_LOOKS: u32 = 4;
 
 /// How long an orderly close may go without progress before what is queued is dropped.
 pub(crate) const CLOSE_STALL_TIMEOUT: Duration = Duration::from_secs(5);

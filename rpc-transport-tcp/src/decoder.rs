@@ -22,7 +22,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use rpc_core::wire::{HEADER_BYTES, Header};
 use rpc_core::{Body, Frame, FrameLimits, LinkError, OutOfMemory, Part, PartBuf};
 
-use crate::bounds::DIRECT_READ_MIN;
+use crate::bounds::{COPIED_READ_MAX, DIRECT_READ_MIN};
 
 const PART_LENGTH_BYTES: usize = size_of::<u64>();
 
@@ -66,6 +66,12 @@ impl Decoder {
                     let header = Header::from_bytes(bytes);
                     self.limits.check(&header, u64::from(header.payload_bytes))?;
                     input.advance(HEADER_BYTES);
+                    let payload_len = header.payload_bytes as usize;
+                    if header.part_count == 0 && input.len() >= payload_len {
+                        // Nearly every frame: whole and without parts, so no stage has to be remembered.
+                        let body = Body { payload: cut(input, payload_len), parts: Vec::new() };
+                        return Ok(Some(Frame { header, body }));
+                    }
                     self.stage = Stage::Payload { header, payload: None };
                 }
                 Stage::Payload { header, payload } => {
@@ -173,6 +179,19 @@ impl fmt::Debug for Decoder {
     }
 }
 
+/// The next `len` bytes of `input`: a slice that shares its memory, or a copy if that is cheaper.
+fn cut(input: &mut BytesMut, len: usize) -> Bytes {
+    match len {
+        0 => Bytes::new(),
+        1..=COPIED_READ_MAX => {
+            let copy = Bytes::copy_from_slice(&input[..len]);
+            input.advance(len);
+            copy
+        }
+        _ => input.split_to(len).freeze(),
+    }
+}
+
 /// The payload once it is whole. `own` is its memory while it is not.
 fn take_payload(
     own: &mut Option<Vec<u8>>,
@@ -181,7 +200,7 @@ fn take_payload(
 ) -> Result<Option<Bytes>, OutOfMemory> {
     if own.is_none() {
         if input.len() >= len {
-            return Ok(Some(if len == 0 { Bytes::new() } else { input.split_to(len).freeze() }));
+            return Ok(Some(cut(input, len)));
         }
         if len < DIRECT_READ_MIN {
             return Ok(None);

@@ -7,8 +7,9 @@ use rpc_core::LinkError;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::bounds::{CLOSE_STALL_TIMEOUT, FLUSHER_WRITE_BYTES, LINGER_TIMEOUT};
+use crate::bounds::{CLOSE_STALL_TIMEOUT, FLUSHER_WRITE_BYTES, LINGER_TIMEOUT, VIGIL_INTERVAL};
 use crate::link::{Reading, Shared, Turn};
+use crate::vigil;
 
 /// Bytes taken off the socket at a time when nobody wants them any more.
 const DISCARD_BYTES: usize = 16 << 10;
@@ -17,7 +18,13 @@ const DISCARD_BYTES: usize = 16 << 10;
 pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
     // Made here and not in the task, which a runtime that shuts down may drop before its first poll.
     let shared = EndOnDrop(shared);
-    async move { drive(&shared.0).await }
+    async move {
+        let shared = &*shared.0;
+        tokio::select! {
+            () = drive(shared) => {}
+            error = vigil::watch(shared.stream(), VIGIL_INTERVAL) => shared.fail(error.into()),
+        }
+    }
 }
 
 async fn drive(shared: &Shared) {

@@ -1,12 +1,82 @@
 //! TCP links for the rpc framework.
+//!
+//! [`TcpTransport`] listens, accepts and dials; the engine of [`rpc_core`] makes an agent of it. Most
+//! programs only name the backend, `"tcp"`, and never see this crate.
+//!
+//! ```
+//! use rpc_core::{BackendRegistry, BindOptions, Transport};
+//! use rpc_transport_tcp::TcpTransport;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let mut registry = BackendRegistry::new();
+//! registry.register(rpc_transport_tcp::backend())?;
+//!
+//! // Or by hand, for a stack of your own:
+//! let transport = TcpTransport::bind(BindOptions::new("127.0.0.1:0")).await?;
+//! let address = transport.local_address();
+//! let (dialled, accepted) = tokio::join!(transport.connect(&address), transport.accept());
+//! # dialled?; accepted?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?; Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **It promises** what [`rpc_core::Transport`] asks for (LK-1 to LK-4), and that bulk bytes are not copied
+//! between the socket and their final, aligned memory. **It leaves to you** who the peer is and whether its
+//! bytes may be read on the way: there is no authentication and no encryption here.
+//!
+//! # How bytes leave
+//! A frame sent with [`Flush::Now`](rpc_core::Flush) is written by the calling thread if nobody else writes
+//! at that moment and the socket has room, so that a lone call costs no change of task. Otherwise it joins
+//! what is queued, and the writer of the moment or the link's task takes it along. A frame is one unit on
+//! the wire: urgent frames overtake others between frames, so a small reply may wait for the rest of one
+//! large message, and for at most one batch of small ones.
+//!
+//! # How bytes arrive
+//! Small frames are read many at a time into one buffer, and payloads are slices of it. A payload or part
+//! that has not arrived whole is read straight into memory of its own. That memory is allocated when its
+//! turn comes, after the limits have been checked, and is address space until bytes arrive in it: a peer
+//! that announces much and sends little costs little.
+//!
+//! # Bounds and times
+//!
+//! | what | value | then |
+//! |---|---|---|
+//! | payload that is copied into a write together with others | 16 KiB | longer ones are shared |
+//! | part that is copied into a write together with others | 4 KiB | longer ones are shared |
+//! | small frames that an urgent one may wait for | 128 KiB | |
+//! | slices of one write | 64 | |
+//! | bytes written by a caller of `send` or `flush` | 256 KiB | the link's task writes the rest |
+//! | bytes written by the link's task in one go | 1 MiB | other tasks of its thread come first |
+//! | memory of an idle link | 8 KiB to write, 8 KiB to read | |
+//! | read buffer of a busy link | 64 KiB | given back when nothing is left to read |
+//! | payload that is copied out of the read buffer | 256 B | longer ones share the buffer |
+//! | rest of a payload or part that is read in place | 16 KiB | shorter ones pass through the buffer |
+//! | connections that wait for `accept` | 4096, or the system's bound | the system refuses more |
+//! | dialling one of several addresses | 3 s | the next address |
+//! | a silent host, nothing on the way to it | 10 s, then 3 questions, 5 s apart | the link has failed |
+//! | a silent host, bytes on the way to it (Linux) | 4 looks, 5 s apart | the link has failed |
+//! | orderly close: no progress of what is queued | 5 s | the rest is dropped, the link has failed |
+//! | orderly close: waiting for the peer's end | 2 s | the link ends |
+//!
+//! A vanished host is thus noticed within 25 s; only if its process had stopped reading long before, so
+//! that the system asks for room ever more rarely, it may take some minutes. A process that is alive and
+//! reads nothing is not taken for a vanished host, however long. The queue of a link has no bound here; see
+//! [`LinkSender::send`](rpc_core::LinkSender::send) for what bounds it.
+
+// Reading order: what waits to be written, who writes it, what comes back, where links come from.
 mod bounds;
-mod decoder;
+mod outbox;
+
 mod flusher;
 mod link;
-mod outbox;
-mod receiver;
 mod sender;
+mod vigil;
+
+mod decoder;
+mod receiver;
+
 mod socket;
 mod transport;
 
+// The public interface is:
 pub use crate::transport::{TcpTransport, backend};

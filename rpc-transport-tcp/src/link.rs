@@ -33,7 +33,7 @@ use crate::outbox::{Batch, Outbox};
 pub(crate) struct Shared {
     half: OwnedWriteHalf,
     write: Mutex<WriteState>,
-    /// Bytes in `write` that the system has not taken.
+    /// Bytes in `write` that the system has not taken. Written under its lock only, read without.
     queued: AtomicU64,
     /// Wakes the flusher.
     pub(crate) wake: Notify,
@@ -130,6 +130,11 @@ impl Shared {
         self.queued.load(Ordering::Relaxed)
     }
 
+    /// The caller has the lock of `write`, so that a plain store is enough.
+    fn set_queued(&self, bytes: u64) {
+        self.queued.store(bytes, Ordering::Relaxed);
+    }
+
     /// Whether the receiver has to end at once.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
@@ -147,7 +152,7 @@ impl Shared {
             return Err(LinkClosed);
         }
         let bytes = state.outbox.push(frame);
-        self.queued.fetch_add(bytes, Ordering::Relaxed);
+        self.set_queued(self.queued_bytes() + bytes);
         match flush {
             Flush::Now => self.write_as_caller(state),
             Flush::Later => {}
@@ -261,7 +266,7 @@ impl Shared {
             }
             match written {
                 Ok(len) => {
-                    self.queued.fetch_sub(len as u64, Ordering::Relaxed);
+                    self.set_queued(self.queued_bytes() - len as u64);
                     left -= len;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Turn::Blocked,
@@ -296,7 +301,7 @@ impl Shared {
             state.failure = failure;
             state.outbox = Outbox::default();
             state.batch = Batch::default();
-            self.queued.store(0, Ordering::Relaxed);
+            self.set_queued(0);
         }
         if by_request {
             self.cut();

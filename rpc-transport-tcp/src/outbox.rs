@@ -27,8 +27,8 @@ use crate::bounds::{
 };
 
 const PART_LENGTH_BYTES: usize = size_of::<u64>();
-/// First segments that are kept for reuse: one for each lane.
-const SPARES_MAX: usize = 2;
+/// First segments that are kept for reuse. One is enough: most links send either requests or replies.
+const SPARES_MAX: usize = 1;
 /// Room for segments that an empty lane or batch keeps.
 const SEGMENTS_KEPT: usize = 16;
 

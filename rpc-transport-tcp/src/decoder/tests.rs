@@ -118,7 +118,7 @@ fn new_limits_hold_for_frames_that_were_already_in_the_buffer() {
 
 #[test]
 fn a_payload_that_is_there_is_a_slice_of_the_buffer() {
-    let mut input = BytesMut::from(&wire(&[3; 100], &[])[..]);
+    let mut input = BytesMut::from(&wire(&[3; 1000], &[])[..]);
     let start = input.as_ptr();
     let frame = Decoder::new(GENEROUS).decode(&mut input).unwrap().unwrap();
     assert_eq!(frame.body.payload.as_ptr(), start.wrapping_add(HEADER_BYTES));

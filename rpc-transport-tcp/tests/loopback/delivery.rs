@@ -39,7 +39,7 @@ async fn parts_of_every_size_arrive_aligned() {
     for frame in &frames {
         let got = next_frame(&mut far.receiver).await;
         assert_same(&got, frame);
-        assert!(got.body.parts.iter().all(|part| part.as_ptr() as usize % PART_ALIGN == 0));
+        assert!(got.body.parts.iter().all(|part| (part.as_ptr() as usize).is_multiple_of(PART_ALIGN)));
     }
 }
 
