@@ -101,7 +101,7 @@ pub enum JoinError {
         after: Duration,
         /// The ranks that did not come.
         missing: Vec<u32>,
-        /// The workers that came, this one included.
+        /// The workers that came, this one included, even if they gave up earlier.
         present: Vec<WorkerName>,
     },
     /// A key of the job holds something else than a worker's claim.

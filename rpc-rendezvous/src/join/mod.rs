@@ -53,8 +53,8 @@ const LOOK_AGAIN_EACH: Duration = Duration::from_millis(5);
 const START_OVER_PAUSE: Duration = Duration::from_millis(50);
 /// How long rank 0 waits until the others have seen its claim and all others.
 const SEEN_TIME: Duration = Duration::from_secs(2);
-/// The last look may end so much after the timeout.
-const GRACE: Duration = Duration::from_secs(2);
+/// The last look may end so much after the timeout. A lost connection takes less to be given up.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// What a worker brings to [`join`].
 #[derive(Clone, Debug)]
@@ -106,6 +106,9 @@ impl Joining {
     }
 }
 
+/// What stands for the address of a store in errors that only we notice.
+const RENDEZVOUS: &str = "the rendezvous";
+
 /// The part of the store that belongs to one job.
 type JobStore = PrefixStore<Arc<dyn Store>>;
 
@@ -130,7 +133,11 @@ pub async fn join(store: &Arc<dyn Store>, me: Joining) -> Result<Joined, JoinErr
             Ok(Ok(joined)) => return Ok(joined),
             Ok(Err(Ended::ForGood(error))) => return Err(error),
             Ok(Err(Ended::StoreLost(error))) => error,
-            Err(_) => return Err(progress.timed_out()),
+            // All waiting ends at the deadline, so it is the store that does not answer.
+            Err(_) => {
+                let cause = "it does not answer".to_owned();
+                return Err(StoreError::Unreachable { address: RENDEZVOUS.into(), cause }.into());
+            }
         };
         if Instant::now() + START_OVER_PAUSE >= deadline {
             return Err(failure.into());
@@ -238,10 +245,7 @@ async fn wait_for_all(
             // Another server took the store's place between two looks.
             _ => {
                 let cause = "this worker's claim is gone".to_owned();
-                return Err(Ended::StoreLost(StoreError::Unreachable {
-                    address: "the rendezvous".into(),
-                    cause,
-                }));
+                return Err(Ended::StoreLost(StoreError::Unreachable { address: RENDEZVOUS.into(), cause }));
             }
         }
         if let Some(members) = verify(me, &now, old)? {

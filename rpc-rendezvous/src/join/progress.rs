@@ -17,35 +17,38 @@ const LISTED_MAX: usize = 16;
 pub(super) struct Progress {
     job: String,
     limit: Duration,
-    world_size: u32,
     began: Instant,
     next_report: Instant,
-    /// As of the last look.
-    missing: Vec<u32>,
-    present: Vec<WorkerName>,
+    /// By rank, as of the last look.
+    here: Vec<Option<WorkerName>>,
+    /// By rank, who was ever here: those who give up just before us have come, too.
+    came: Vec<Option<WorkerName>>,
 }
 
 impl Progress {
     pub(super) fn new(me: &Joining) -> Self {
         let began = Instant::now();
+        let nobody = vec![None; me.world_size as usize];
         Self {
             job: me.job.clone(),
             limit: me.timeout,
-            world_size: me.world_size,
             began,
             next_report: began + REPORT.0,
-            missing: (0..me.world_size).filter(|rank| *rank != me.rank).collect(),
-            present: vec![me.name.clone()],
+            here: nobody.clone(),
+            came: nobody,
         }
     }
 
     /// Takes note of a look at the entries.
     pub(super) fn saw(&mut self, entries: &[Option<Entry>]) {
-        (self.missing, self.present) = (Vec::new(), Vec::new());
-        for (rank, entry) in (0..).zip(entries) {
-            match entry {
-                Some(Entry::Here(claim)) => self.present.push(claim.member.info.name.clone()),
-                _ => self.missing.push(rank),
+        let name = |entry: &Option<Entry>| match entry {
+            Some(Entry::Here(claim)) => Some(claim.member.info.name.clone()),
+            _ => None,
+        };
+        self.here = entries.iter().map(name).collect();
+        for (came, here) in self.came.iter_mut().zip(&self.here) {
+            if here.is_some() {
+                came.clone_from(here);
             }
         }
     }
@@ -63,9 +66,9 @@ impl Progress {
         tracing::info!(
             job = self.job,
             "waiting for {} ({} of {} here), {} s",
-            list(&self.missing, |rank| format!("rank {rank}")),
-            self.present.len(),
-            self.world_size,
+            list(&missing(&self.here), |rank| format!("rank {rank}")),
+            self.here.iter().flatten().count(),
+            self.here.len(),
             self.began.elapsed().as_secs()
         );
     }
@@ -74,10 +77,14 @@ impl Progress {
         JoinError::TimedOut {
             job: self.job.clone(),
             after: self.limit,
-            missing: self.missing.clone(),
-            present: self.present.clone(),
+            missing: missing(&self.came),
+            present: self.came.iter().flatten().cloned().collect(),
         }
     }
+}
+
+fn missing(names: &[Option<WorkerName>]) -> Vec<u32> {
+    (0..).zip(names).filter(|(_, name)| name.is_none()).map(|(rank, _)| rank).collect()
 }
 
 /// `rank 2 is`, `rank 2, rank 3 are`.
@@ -89,11 +96,11 @@ pub(super) fn ranks(missing: &[u32]) -> String {
     )
 }
 
-/// `worker0, worker1 are here`.
+/// `worker0, worker1 came`.
 pub(super) fn names(present: &[WorkerName]) -> String {
     match present {
-        [only] => format!("only {only} is here"),
-        several => format!("{} are here", list(several, WorkerName::to_string)),
+        [only] => format!("only {only} came"),
+        several => format!("{} came", list(several, WorkerName::to_string)),
     }
 }
 

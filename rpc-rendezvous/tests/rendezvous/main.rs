@@ -1,0 +1,8 @@
+//! The crate from outside: stores over real sockets and files, meeting and joining.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod join;
+mod meeting;
+mod stores;
+mod support;
+mod tcp;

@@ -1,0 +1,122 @@
+//! Stand-ins and shorthands that several tests use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_core::{Incarnation, Store, WorkerName};
+use rpc_rendezvous::{Joining, TcpStore, TcpStoreServer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// Longer than anything here takes.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+pub(crate) async fn server() -> (TcpStoreServer, String) {
+    let server = TcpStoreServer::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().to_string();
+    (server, address)
+}
+
+pub(crate) async fn client(address: &str) -> Arc<dyn Store> {
+    Arc::new(TcpStore::connect(address, LONG).await.unwrap())
+}
+
+/// An address where nobody listens.
+pub(crate) async fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+}
+
+/// What a stand-in does with a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Manner {
+    /// Answers whatever comes with this.
+    Says(&'static [u8]),
+    /// Reads, and hangs up.
+    HangsUp,
+    /// Holds the connection and says nothing.
+    Silent,
+}
+
+/// Another service, which listens for as long as this lives.
+pub(crate) struct StandIn {
+    pub(crate) address: String,
+    _task: JoinSet<()>,
+}
+
+impl StandIn {
+    pub(crate) async fn listen(manner: Manner) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), manner)
+    }
+
+    pub(crate) fn on(listener: TcpListener, manner: Manner) -> Self {
+        let address = listener.local_addr().unwrap().to_string();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut held = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                match manner {
+                    Manner::Silent => held.push(stream),
+                    Manner::HangsUp => drop(stream.read(&mut [0; 64]).await),
+                    Manner::Says(answer) => {
+                        let _ = stream.read(&mut [0; 64]).await;
+                        let _ = stream.write_all(answer).await;
+                    }
+                }
+            }
+        });
+        Self { address, _task: task }
+    }
+}
+
+/// A network between clients and a server, whose connections can be cut.
+pub(crate) struct Proxy {
+    pub(crate) address: String,
+    cut: tokio::sync::watch::Sender<u64>,
+    _task: JoinSet<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn before(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (cut, cuts) = tokio::sync::watch::channel(0);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut lines = JoinSet::new();
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let (server, mut cuts) = (server.clone(), cuts.clone());
+                cuts.mark_unchanged();
+                lines.spawn(async move {
+                    let Ok(mut far) = TcpStream::connect(server).await else { return };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cuts.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { address, cut, _task: task }
+    }
+
+    /// Cuts all connections. New ones are let through.
+    pub(crate) fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+/// Worker `name` with `rank` of `world_size`.
+pub(crate) fn worker(name: &str, rank: u32, world_size: u32) -> Joining {
+    Joining {
+        job: "job".into(),
+        name: WorkerName::new(name).unwrap(),
+        rank,
+        world_size,
+        incarnation: Incarnation::random().unwrap(),
+        backend: "tcp".into(),
+        address: format!("10.0.0.{rank}:1"),
+        timeout: LONG,
+    }
+}
