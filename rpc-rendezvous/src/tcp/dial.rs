@@ -51,13 +51,19 @@ impl Place {
 async fn dial(address: &str, deadline: Instant) -> Result<(TcpStream, ServerHello), StoreError> {
     let mut patience = Patience::default();
     let mut pause = RETRY_PAUSE.0;
+    let mut earlier = None;
     loop {
         let found = knock(address, deadline).await;
-        let failure = patience.judge(address, &found)?;
-        match (found, failure) {
-            (Knock::Store(stream, hello), None) => return Ok((stream, hello)),
-            (_, Some(failure)) if Instant::now() + pause >= deadline => return Err(failure),
-            _ => {}
+        let failure = match (patience.judge(address, &found)?, found) {
+            (None, Knock::Store(stream, hello)) => return Ok((stream, hello)),
+            (failure, _) => failure,
+        };
+        // The deadline cuts the last attempt short; the one before knew more.
+        let cut_short = Instant::now() >= deadline;
+        let known = if cut_short { earlier.or(failure) } else { failure };
+        match known {
+            Some(known) if Instant::now() + pause >= deadline => return Err(known),
+            known => earlier = known,
         }
         sleep_until(Instant::now() + pause).await;
         pause = (pause * 2).min(RETRY_PAUSE.1);

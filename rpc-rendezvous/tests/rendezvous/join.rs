@@ -1,10 +1,9 @@
 //! Joining: who gets in, who is refused and why, and what one is told while waiting.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{Incarnation, Store, StoreError, WorkerId, WorkerInfo, WorkerName};
+use rpc_core::{Store, StoreError, WorkerId, WorkerInfo, WorkerName};
 use rpc_rendezvous::{JoinError, Joined, Joining, MemoryStore, TcpStoreServer, join};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -240,40 +239,4 @@ async fn sixty_four_workers_join_over_one_server() {
         });
     }
     assert!(workers.join_all().await.iter().all(|size| *size == 64));
-}
-
-/// Collects log lines.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn waiting_says_who_is_missing_after_three_seconds_and_every_five() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt().with_writer({
-        let lines = lines.clone();
-        move || lines.clone()
-    });
-    let _guard = tracing::subscriber::set_default(subscriber.with_ansi(false).finish());
-    let store = store();
-    let waiting = Joining { timeout: Duration::from_secs(14), ..worker("a", 0, 4) };
-    let other =
-        Joining { incarnation: Incarnation([1; 16]), timeout: Duration::from_secs(14), ..worker("b", 1, 4) };
-    let _both = tokio::join!(join(&store, waiting), join(&store, other));
-    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    for seconds in [3, 8, 13] {
-        let line = format!("waiting for rank 2, rank 3 (2 of 4 here), {seconds} s");
-        assert_eq!(log.matches(&line).count(), 2, "once for each of two workers: {line}\n{log}");
-    }
-    assert_eq!(log.lines().count(), 6, "{log}");
 }

@@ -215,7 +215,7 @@ async fn a_full_server_says_so() {
     let server = TcpStoreServer::bind_with("127.0.0.1:0", limits).await.unwrap();
     let address = server.local_addr().to_string();
     let store = client(&address).await;
-    let error = TcpStore::connect(&address, Duration::from_millis(50)).await.unwrap_err();
+    let error = TcpStore::connect(&address, Duration::from_millis(500)).await.unwrap_err();
     assert_eq!(error, StoreError::Full { bound: "connections".into(), limit: 1 });
     let error = store.set("k", &[0; 1000]).await.unwrap_err();
     assert_eq!(error, StoreError::Full { bound: "total_bytes".into(), limit: 1000 });
