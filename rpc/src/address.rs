@@ -1,7 +1,7 @@
 //! Where a worker listens when nobody says: where the others can reach it, and nowhere else.
 //!
 //! That is loopback if the job meets there, else the address that this machine uses towards the meeting
-//! place, on which every other worker can be expected to reach it too.
+//! place, on which the other workers can be expected to reach it too.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 
 use crate::error::InitError;
-use crate::security::is_loopback;
 
 /// What workers listen on when they meet in memory or in a file.
 pub(crate) const LOOPBACK: &str = "127.0.0.1:0";
@@ -36,42 +35,56 @@ async fn lookup(host_and_port: &str) -> io::Result<Vec<SocketAddr>> {
     if found.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(found) }
 }
 
-/// What to listen on so that workers that meet at `meeting`, which is `host_and_port`, reach this one.
-pub(crate) async fn listen_towards(
-    host_and_port: &str,
-    meeting: &[SocketAddr],
-    timeout: Duration,
-) -> Result<String, InitError> {
-    let local = if is_loopback(meeting) {
-        loopback_like(meeting)
+/// Whether a meeting at `host` stays on this machine: loopback by number, or `localhost`.
+///
+/// Another name may stand for loopback on one machine alone: many list their own name at 127.0.1.1, and
+/// others still reach them by it. Whoever uses such a name means the network.
+pub(crate) fn is_local(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// What to listen on so that workers that meet at `host` and `port` reach this one.
+pub(crate) async fn listen_towards(host: &str, port: u16, timeout: Duration) -> Result<String, InitError> {
+    let local = if !is_local(host) {
+        let meeting = join_host_and_port(host, port);
+        retry(&meeting, timeout, || route_to(&meeting)).await?
+    } else if host.parse::<Ipv6Addr>().is_ok() {
+        Ipv6Addr::LOCALHOST.into()
     } else {
-        retry(host_and_port, timeout, || route_to(meeting)).await?
+        Ipv4Addr::LOCALHOST.into()
     };
     Ok(SocketAddr::new(local, 0).to_string())
 }
 
-/// IPv4 if there is a choice: the name `localhost` usually has both.
-fn loopback_like(meeting: &[SocketAddr]) -> IpAddr {
-    let v4 = meeting.iter().find(|address| address.is_ipv4());
-    v4.map_or(Ipv6Addr::LOCALHOST.into(), |_| Ipv4Addr::LOCALHOST.into())
-}
+/// An address of the range for documentation. Routes to it are those to anywhere.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 
-/// The local address that the system would use towards the first of `addresses` that it can reach.
-/// Connecting a UDP socket asks the routing table and sends nothing.
-async fn route_to(addresses: &[SocketAddr]) -> io::Result<IpAddr> {
+/// The local address that the system would use towards the first address of `host_and_port` that it can
+/// reach.
+async fn route_to(host_and_port: &str) -> io::Result<IpAddr> {
+    let mut addresses = lookup(host_and_port).await?;
+    addresses.retain(|address| !address.ip().is_loopback());
+    if addresses.is_empty() {
+        // This machine's own name, seen from inside.
+        addresses.push(ANYWHERE);
+    }
     let mut last = io::Error::other("the name has no address");
-    // A host's own name is often listed at 127.0.1.1 on that host alone; its other addresses serve better.
-    let remote_first = addresses.iter().filter(|address| !address.ip().is_loopback());
-    for address in remote_first {
-        let any: IpAddr =
-            if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, 0)).await?;
-        match socket.connect(address).await.and_then(|()| socket.local_addr()) {
-            Ok(local) => return Ok(local.ip()),
+    for address in addresses {
+        match local_address_towards(address).await {
+            Ok(local) => return Ok(local),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// Connecting a UDP socket asks the routing table and sends nothing.
+async fn local_address_towards(address: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(address).await?;
+    Ok(socket.local_addr()?.ip())
 }
 
 async fn retry<T, Fut: Future<Output = io::Result<T>>>(
@@ -102,23 +115,28 @@ async fn retry<T, Fut: Future<Output = io::Result<T>>>(
 mod tests {
     use super::*;
 
-    async fn listen(host_and_port: &str) -> Result<String, InitError> {
-        let meeting = resolve(host_and_port, Duration::ZERO).await?;
-        listen_towards(host_and_port, &meeting, Duration::ZERO).await
+    async fn listen(host: &str) -> Result<String, InitError> {
+        listen_towards(host, 29500, Duration::ZERO).await
     }
 
     #[tokio::test]
     async fn a_meeting_on_loopback_is_answered_on_loopback() {
-        assert_eq!(listen("127.0.0.1:29500").await.unwrap(), "127.0.0.1:0");
-        assert_eq!(listen("127.3.2.1:29500").await.unwrap(), "127.0.0.1:0");
-        assert_eq!(listen("[::1]:29500").await.unwrap(), "[::1]:0");
-        assert_eq!(listen("localhost:29500").await.unwrap(), "127.0.0.1:0");
+        assert_eq!(listen("127.0.0.1").await.unwrap(), "127.0.0.1:0");
+        assert_eq!(listen("127.3.2.1").await.unwrap(), "127.0.0.1:0");
+        assert_eq!(listen("::1").await.unwrap(), "[::1]:0");
+        assert_eq!(listen("localhost").await.unwrap(), "127.0.0.1:0");
+    }
+
+    #[test]
+    fn a_name_that_is_loopback_here_alone_is_not_local() {
+        assert!(is_local("localhost") && is_local("::1") && is_local("127.0.1.1"));
+        assert!(!is_local("node7") && !is_local("192.0.2.1"));
     }
 
     #[tokio::test]
     async fn towards_another_machine_it_is_the_address_that_routes_there() {
         // An address for documentation: nothing is sent to it. A machine without a route has none.
-        match listen("192.0.2.1:29500").await {
+        match listen("192.0.2.1").await {
             Ok(bind) => assert!(!bind.starts_with("127.") && !bind.starts_with("0.0.0.0"), "{bind}"),
             Err(error) => assert!(matches!(error, InitError::Address { .. }), "{error}"),
         }
@@ -126,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_without_an_address_is_named_in_the_error() {
-        let error = listen("no-such-host.invalid:1").await.unwrap_err();
+        let error = listen("no-such-host.invalid").await.unwrap_err();
         assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
     }
 }

@@ -13,10 +13,13 @@ const DEFAULT: &str = "tcp";
 /// [`WorkerBuilder::backends`](crate::WorkerBuilder::backends).
 ///
 /// ```
-/// assert_eq!(rpc::default_backends().names().count(), 0);
+/// assert_eq!(rpc::default_backends().names().collect::<Vec<_>>(), ["tcp"]);
 /// ```
 pub fn default_backends() -> BackendRegistry {
     let mut registry = BackendRegistry::new();
+    #[cfg(feature = "tcp")]
+    registry.register(rpc_transport_tcp::backend()).expect("an empty registry has no tcp");
+    #[cfg(not(feature = "tcp"))]
     registry.note_absent("tcp", "tcp");
     registry
 }

@@ -11,6 +11,7 @@ use rpc_core::{
     WorkerName,
 };
 use rpc_rendezvous::{InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, join, open_store};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::address;
@@ -18,8 +19,8 @@ use crate::backends::{self, BACKEND_VARIABLE};
 use crate::builder::WorkerBuilder;
 use crate::error::InitError;
 use crate::ready;
-use crate::runtime::Driver;
-use crate::security::{INSECURE_VARIABLE, Security, Service};
+use crate::runtime::{Driver, KeepAlive};
+use crate::security::{INSECURE_VARIABLE, Security};
 use crate::worker::{Membership, Worker};
 
 /// The job's name when nobody gives one.
@@ -35,12 +36,13 @@ pub(crate) async fn init(builder: WorkerBuilder) -> Result<Worker, InitError> {
         what: "thread for the worker's runtime",
         cause: Arc::new(cause),
     })?;
-    if driver.thread.is_none() {
-        return start(plan, driver).await;
-    }
-    let task = driver.handle.clone().spawn(start(plan, driver));
-    let _abort = AbortOnDrop(task.abort_handle());
-    match task.await {
+    let Some(thread) = driver.thread.clone() else { return start(plan, driver).await };
+    let runtime = driver.handle.clone();
+    let task = runtime.spawn(start(plan, driver));
+    let mut abort = AbortOnDrop { task: task.abort_handle(), linger: Some((runtime, thread)) };
+    let result = task.await;
+    abort.linger = None;
+    match result {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
@@ -49,12 +51,24 @@ pub(crate) async fn init(builder: WorkerBuilder) -> Result<Worker, InitError> {
     }
 }
 
+/// How long a runtime goes on after `init` was dropped, so that what was begun can be taken back.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Makes dropping `init` stop it also when it runs on another thread.
-struct AbortOnDrop(tokio::task::AbortHandle);
+struct AbortOnDrop {
+    task: tokio::task::AbortHandle,
+    linger: Option<(Handle, KeepAlive)>,
+}
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        if let Some((runtime, thread)) = self.linger.take() {
+            runtime.spawn(async move {
+                tokio::time::sleep(LINGER).await;
+                drop(thread);
+            });
+        }
     }
 }
 
@@ -202,25 +216,22 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
 /// Where to listen, once it is known that this may be served without authentication.
 async fn bind_address(plan: &Plan, timeout: Duration) -> Result<String, InitError> {
     let Plan { place, security, builder, .. } = plan;
-    let bind = match (&builder.bind, &place.meeting) {
-        (Some(bind), _) => bind.clone(),
-        (None, MeetIn::At(Meeting::Tcp { host, port, .. })) => {
-            let meeting = address::join_host_and_port(host, *port);
-            let resolved = address::resolve(&meeting, timeout).await?;
-            address::listen_towards(&meeting, &resolved, timeout).await?
-        }
-        (None, _) => address::LOOPBACK.to_owned(),
-    };
-    if security.is_insecure() {
-        return Ok(bind);
-    }
-    security.check(Service::Worker, &bind, &address::resolve(&bind, timeout).await?)?;
-    if let MeetIn::At(Meeting::Tcp { host, port, host_by }) = &place.meeting
+    if let MeetIn::At(Meeting::Tcp { host, host_by, .. }) = &place.meeting
         && *host_by != StoreHost::Launcher
     {
         // On every rank, not only on the one that hosts it: the others would wait for it in vain.
-        let meeting = address::join_host_and_port(host, *port);
-        security.check(Service::Store, &meeting, &address::resolve(&meeting, timeout).await?)?;
+        security.check_store(host)?;
+    }
+    let bind = match (&builder.bind, &place.meeting) {
+        (Some(bind), _) => bind.clone(),
+        (None, MeetIn::At(Meeting::Tcp { host, port, .. })) => {
+            address::listen_towards(host, *port, timeout).await?
+        }
+        (None, _) => address::LOOPBACK.to_owned(),
+    };
+    // A backend of the program's own may have addresses that are no host and port.
+    if !security.is_insecure() {
+        security.check_bind(&bind, &address::resolve(&bind, timeout).await?)?;
     }
     Ok(bind)
 }

@@ -8,20 +8,17 @@
 //!     a + b
 //! }
 //!
-//! # fn worker(rank: u32, store: std::sync::Arc<rpc::MemoryStore>) -> WorkerBuilder {
-//! #     Worker::builder(format!("worker{rank}")).rank(rank).world_size(2).store(store)
-//! # }
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! #   let store = std::sync::Arc::new(rpc::MemoryStore::default());
-//! #   let other = tokio::spawn(worker(1, store.clone()).init());
-//! #   let real = "
-//!     let worker = rpc::init("worker0").await?;
-//! #   "; let worker = worker(0, store).init().await?; let other = other.await??;
+//!     // Two workers in one process. Across processes it is `rpc::init("worker0").await?` in each.
+//!     let store = std::sync::Arc::new(rpc::MemoryStore::default());
+//!     let worker = |rank| Worker::builder_named_by_rank().rank(rank).world_size(2).store(store.clone());
+//!     let (worker, other) = tokio::try_join!(worker(0).init(), worker(1).init())?;
+//!
 //!     let sum: f64 = worker.rpc_async("worker1", add, (1.0, 2.0)).await?;
 //!     assert_eq!(sum, add(1.0, 2.0)); // still an ordinary function here
-//! #   let _ = tokio::join!(worker.shutdown(), other.shutdown());
-//!     worker.shutdown().await?; // all workers meet here
+//!
+//!     tokio::try_join!(worker.shutdown(), other.shutdown())?; // all workers meet here
 //!     Ok(())
 //! }
 //! ```

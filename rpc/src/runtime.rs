@@ -36,10 +36,10 @@ pub(crate) struct Driver {
     pub(crate) thread: Option<KeepAlive>,
 }
 
-/// The driver thread ends when this is dropped. Dropping never waits for it.
-#[derive(Debug)]
+/// The driver thread ends when the last clone is dropped. Dropping never waits for it.
+#[derive(Clone, Debug)]
 pub(crate) struct KeepAlive {
-    _stop: oneshot::Sender<Infallible>,
+    _stop: Arc<oneshot::Sender<Infallible>>,
 }
 
 impl IoRuntime {
@@ -62,7 +62,7 @@ impl Driver {
             let Err(_) = runtime.block_on(stopped);
             runtime.shutdown_background();
         })?;
-        Ok(Self { handle, thread: Some(KeepAlive { _stop: stop }) })
+        Ok(Self { handle, thread: Some(KeepAlive { _stop: Arc::new(stop) }) })
     }
 }
 

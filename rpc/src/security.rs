@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::address;
 use crate::error::InitError;
 
 /// Variable that, set to `1`, has the effect of [`Security::insecure`].
@@ -24,14 +25,6 @@ enum Mode {
     Insecure,
 }
 
-/// What listens.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Service {
-    Worker,
-    /// The store that rank 0 hosts for the job.
-    Store,
-}
-
 impl Security {
     /// Listens on loopback only; initialising with another address is refused. The default.
     pub fn loopback_only() -> Self {
@@ -49,46 +42,54 @@ impl Security {
         matches!(self.mode, Mode::Insecure)
     }
 
-    /// Checks where `service` would listen: at `address`, which resolved to `resolved`.
-    pub(crate) fn check(
+    /// Checks where the worker would listen: at `bind`, which resolved to `resolved`.
+    pub(crate) fn check_bind(&self, bind: &str, resolved: &[SocketAddr]) -> Result<(), InitError> {
+        let local = !resolved.is_empty() && resolved.iter().all(|address| address.ip().is_loopback());
+        self.check(local, "the worker", bind, "listen on loopback with .bind(\"127.0.0.1:0\")")
+    }
+
+    /// Checks the host at which rank 0 would serve the store of the job.
+    pub(crate) fn check_store(&self, host: &str) -> Result<(), InitError> {
+        let local = address::is_local(host);
+        self.check(local, "the store of rank 0", host, "meet on loopback (MASTER_ADDR=127.0.0.1)")
+    }
+
+    fn check(
         &self,
-        service: Service,
+        local: bool,
+        service: &'static str,
         address: &str,
-        resolved: &[SocketAddr],
+        remedy: &'static str,
     ) -> Result<(), InitError> {
-        if self.is_insecure() || is_loopback(resolved) {
+        if local || self.is_insecure() {
             return Ok(());
         }
-        let (service, remedy) = match service {
-            Service::Worker => ("the worker", "listen on loopback with .bind(\"127.0.0.1:0\")"),
-            Service::Store => ("the store of rank 0", "meet on loopback (MASTER_ADDR=127.0.0.1)"),
-        };
         Err(InitError::NotSecured { service, address: address.to_owned(), remedy })
     }
-}
-
-/// Whether all of `addresses`, and at least one, are this machine's own.
-pub(crate) fn is_loopback(addresses: &[SocketAddr]) -> bool {
-    !addresses.is_empty() && addresses.iter().all(|address| address.ip().is_loopback())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refused(result: Result<(), InitError>, address: &str) {
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains(address) && text.contains("127.0.0.1"), "{text}");
+        assert!(text.contains("Security::insecure()"), "{text}");
+    }
+
     #[test]
     fn only_loopback_is_served_unless_told_otherwise() {
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let open: SocketAddr = "0.0.0.0:0".parse().unwrap();
-        let default = Security::default();
-        assert!(default.check(Service::Worker, "localhost:0", &[loopback]).is_ok());
-        for refused in [&[open][..], &[loopback, open], &[]] {
-            for service in [Service::Worker, Service::Store] {
-                let text = default.check(service, "host:0", refused).unwrap_err().to_string();
-                assert!(text.contains("host:0") && text.contains("127.0.0.1"), "{text}");
-                assert!(text.contains("Security::insecure()"), "{text}");
-                assert!(Security::insecure().check(service, "host:0", refused).is_ok());
-            }
+        let (default, insecure) = (Security::default(), Security::insecure());
+        assert!(default.check_bind("localhost:0", &[loopback]).is_ok());
+        for resolved in [&[open][..], &[loopback, open], &[]] {
+            refused(default.check_bind("host:0", resolved), "host:0");
+            assert!(insecure.check_bind("host:0", resolved).is_ok());
         }
+        assert!(default.check_store("localhost").is_ok());
+        refused(default.check_store("node7"), "node7");
+        assert!(insecure.check_store("node7").is_ok());
     }
 }

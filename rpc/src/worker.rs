@@ -42,10 +42,19 @@ pub struct Worker {
     /// The handle's own, so that [`with_timeout`](Self::with_timeout) changes one handle.
     client: Client,
     shared: Arc<Shared>,
+    /// `None` for a handler's handle to a worker that is leaving.
+    _stay: Option<Arc<Stay>>,
+}
+
+/// What all handles hold: the worker stays while one of them lives. Apart from [`Shared`], because running
+/// handlers hold that, and a handler that hangs must not keep the worker from leaving.
+struct Stay {
+    shared: Arc<Shared>,
 }
 
 /// What all handles of one worker share. Handlers find their worker through it.
 struct Shared {
+    stay: Weak<Stay>,
     info: WorkerInfo,
     client: Client,
     functions: Arc<FunctionTable>,
@@ -84,17 +93,21 @@ impl Worker {
         runtime: Handle,
         membership: Membership,
     ) -> Self {
-        let shared = Arc::new(Shared {
-            info,
-            client: client.clone(),
-            functions: Arc::clone(&functions),
-            runtime,
-            membership: Mutex::new(Some(membership)),
+        let stay = Arc::new_cyclic(|stay| Stay {
+            shared: Arc::new(Shared {
+                stay: Weak::clone(stay),
+                info,
+                client: client.clone(),
+                functions: Arc::clone(&functions),
+                runtime,
+                membership: Mutex::new(Some(membership)),
+            }),
         });
+        let shared = Arc::clone(&stay.shared);
         let host: Weak<dyn Any + Send + Sync> = Arc::downgrade(&(Arc::clone(&shared) as _));
         let handler = FunctionHandler::new(functions, Arc::clone(client.codecs()), host);
         client.agent().serve(Kind::CALL, Arc::new(handler));
-        Self { client, shared }
+        Self { client, shared, _stay: Some(stay) }
     }
 
     /// The worker that runs the calling handler.
@@ -123,7 +136,7 @@ impl Worker {
     /// The worker that runs the calling handler; `None` outside of one.
     pub fn try_current() -> Option<Self> {
         let shared = CallContext::current()?.host::<Shared>()?;
-        Some(Self { client: shared.client.clone(), shared })
+        Some(Self { client: shared.client.clone(), _stay: shared.stay.upgrade(), shared })
     }
 
     /// Calls `function` on worker `to`, given by name, by rank or by `&WorkerInfo`, and returns at once.
@@ -167,7 +180,7 @@ impl Worker {
     /// A handle whose calls wait `timeout`; zero is for ever. Other handles keep theirs.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { client: self.client.with_timeout(timeout), shared: Arc::clone(&self.shared) }
+        Self { client: self.client.with_timeout(timeout), ..self.clone() }
     }
 
     /// How long calls wait unless told otherwise; zero is for ever.
@@ -259,7 +272,8 @@ impl Worker {
         self.shutdown_with(self.graceful()).await
     }
 
-    /// Leaves as `how` says; otherwise as [`shutdown`](Self::shutdown).
+    /// Leaves as `how` says; otherwise as [`shutdown`](Self::shutdown). Telling the store takes up to half a
+    /// second more if it, or on rank 0 one of the others, does not answer.
     ///
     /// # Errors
     /// As [`shutdown`](Self::shutdown). [`Shutdown::Immediate`] does not fail.
@@ -304,7 +318,10 @@ impl Shared {
         self.runtime.spawn(async move {
             let outcome = left_group.await;
             joined.leave().await;
-            drop((store, opened));
+            drop(store);
+            if let Some(opened) = opened {
+                opened.close().await;
+            }
             // Nobody may be waiting: the worker may have been dropped.
             let _ = end.send(outcome);
             drop(thread);
@@ -313,10 +330,10 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for Stay {
     fn drop(&mut self) {
         // Only starts a task. The last handle may be dropped anywhere, also in a handler of this worker.
-        self.leave(Shutdown::Immediate);
+        self.shared.leave(Shutdown::Immediate);
     }
 }
 
