@@ -19,6 +19,8 @@ pub(super) enum HandshakeError {
     Violation(#[from] Violation),
     #[error("the link was closed during the handshake")]
     Closed,
+    #[error("the peer's own link came up meanwhile")]
+    Overtaken,
     #[error("no answer to the handshake in time")]
     TimedOut,
     #[error("it refused the link: {}", .0.text)]
@@ -27,6 +29,7 @@ pub(super) enum HandshakeError {
 
 /// Introduces this worker to `peer`.
 pub(super) async fn dial(shared: &Shared, peer: &Peer, link: &mut Link) -> Result<Welcome, HandshakeError> {
+    let last_link = peer.state.lock().links.hello().ok_or(HandshakeError::Overtaken)?;
     let hello = Hello {
         version: PROTOCOL_VERSION,
         features: 0,
@@ -34,7 +37,7 @@ pub(super) async fn dial(shared: &Shared, peer: &Peer, link: &mut Link) -> Resul
         expected_incarnation: peer.member.incarnation,
         id: shared.id,
         expected_id: peer.id(),
-        last_link: peer.state.lock().links.last(),
+        last_link,
         digest: shared.functions_digest,
         name: shared.group.get(shared.id).map(|me| me.info.name.to_string()).unwrap_or_default(),
         job: shared.group.job().to_owned(),

@@ -20,6 +20,7 @@
 //! - **LN-1, agreement.** When all hellos and answers have arrived, both sides use the same link.
 //! - **LN-2, progress.** Of two crossing hellos exactly one is accepted.
 //! - **LN-3, no resurrection.** A side never goes back to a link with a smaller number.
+//! - **LN-4, no replacement.** A link that both sides use is not replaced.
 
 /// One side's view of the links to one peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,9 +41,15 @@ pub(crate) enum Verdict {
 }
 
 impl Links {
-    /// The number to put into a hello.
+    /// Number of the last link that both agreed to.
     pub(crate) fn last(&self) -> u32 {
         self.last
+    }
+
+    /// The number to put into a hello that is about to be sent; `None` if the peer's own link came up since
+    /// this side began to dial. A hello that knows of that link would say that it was lost.
+    pub(crate) fn hello(&self) -> Option<u32> {
+        (!self.up).then_some(self.last)
     }
 
     /// This side begins to dial, or stops trying.
@@ -103,6 +110,8 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Dial(bool),
+        /// The connection of a dial is made: its hello leaves.
+        Connect(bool),
         Deliver(bool, usize),
         /// The link in use dies; only that side notices now.
         Lose(bool),
@@ -114,6 +123,7 @@ mod tests {
     struct World {
         sides: [Links; 2],
         net: [VecDeque<Packet>; 2],
+        connecting: [bool; 2],
         high: [u32; 2],
     }
 
@@ -121,8 +131,16 @@ mod tests {
         fn dial(&mut self, side: usize) {
             if !self.sides[side].up && !self.sides[side].dialing {
                 self.sides[side].set_dialing(true);
-                let last = self.sides[side].last();
-                self.net[1 - side].push_back(Packet::Hello { last });
+                self.connecting[side] = true;
+            }
+        }
+
+        fn connect(&mut self, side: usize) {
+            if std::mem::take(&mut self.connecting[side]) {
+                match self.sides[side].hello() {
+                    Some(last) => self.net[1 - side].push_back(Packet::Hello { last }),
+                    None => self.sides[side].set_dialing(false),
+                }
             }
         }
 
@@ -130,8 +148,14 @@ mod tests {
             let Some(packet) = self.net[side].remove(at) else { return };
             match packet {
                 Packet::Hello { last } => {
+                    // What the dialler knows as up was not lost, so nothing may replace it.
+                    let (mine, theirs) = (self.sides[side], self.sides[1 - side]);
+                    let in_use = mine.up && theirs.up && mine.last == theirs.last;
                     let answer = match self.sides[side].handle_hello(last, side == 0) {
-                        Verdict::Accept(link) => Packet::Welcome(link),
+                        Verdict::Accept(link) => {
+                            assert!(!in_use, "LN-4: link {} was in use: {self:?}", mine.last);
+                            Packet::Welcome(link)
+                        }
                         Verdict::Crossed => Packet::Crossed,
                     };
                     self.net[1 - side].push_back(answer);
@@ -165,6 +189,8 @@ mod tests {
                 }
                 self.dial(0);
                 self.dial(1);
+                self.connect(0);
+                self.connect(1);
             }
             panic!("LN-2: no progress: {self:?}");
         }
@@ -172,11 +198,12 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
-        /// LN-1, LN-2, LN-3 under any interleaving of dials, deliveries and losses.
+        /// LN-1, LN-2, LN-3, LN-4 under any interleaving of dials, deliveries and losses.
         #[test]
         fn both_sides_end_on_one_link(steps in proptest::collection::vec(
             prop_oneof![
                 any::<bool>().prop_map(Step::Dial),
+                any::<bool>().prop_map(Step::Connect),
                 (any::<bool>(), 0_usize..3).prop_map(|(side, at)| Step::Deliver(side, at)),
                 any::<bool>().prop_map(Step::Lose),
             ], 0..40))
@@ -185,6 +212,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Dial(side) => world.dial(usize::from(side)),
+                    Step::Connect(side) => world.connect(usize::from(side)),
                     Step::Deliver(side, at) => world.deliver(usize::from(side), at),
                     Step::Lose(side) => {
                         let links = &mut world.sides[usize::from(side)];
