@@ -9,18 +9,18 @@ use rpcrun::{Launch, OutputMode};
 
 /// Start the workers of an rpc program, and end them together.
 ///
-/// Starts PROGRAM --nproc times on this machine. Each process is one worker and learns from its environment who it
-/// is and where the others meet: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT,
-/// RPC_JOB_ID, RPC_STORE_HOSTED=1 and, with --backend, RPC_BACKEND. A program that calls `rpc::init_from_env()` reads
-/// them; torch's programs know the first six. rpcrun itself hosts the store through which the workers find each
-/// other.
+/// Starts PROGRAM --nproc times on this machine. Each process is one worker and learns from its environment
+/// who it is and where the others meet: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR,
+/// MASTER_PORT, RPC_JOB_ID, RPC_STORE_HOSTED=1 and, with --backend, RPC_BACKEND. A program that calls
+/// `rpc::init_from_env()` reads them; torch's programs know the first six. rpcrun itself hosts the store
+/// through which the workers find each other.
 ///
 /// Each line that a worker writes is printed with the worker's name before it, stdout to stdout and stderr to
 /// stderr. Standard input of the workers is empty.
 ///
-/// When one worker fails, rpcrun sends SIGTERM to all others and SIGKILL to those that still run after --grace, says in
-/// one line what happened, and exits with the code of the worker that failed first. Ctrl-C and SIGTERM are passed on
-/// in the same way; a second one kills.
+/// When one worker fails, rpcrun sends SIGTERM to all others and SIGKILL to those that still run after
+/// --grace, says in one line what happened, and exits with the code of the worker that failed first. Ctrl-C
+/// and SIGTERM are passed on in the same way; a second one kills.
 #[derive(Debug, Parser)]
 #[command(name = "rpcrun", version, max_term_width = 100)]
 #[command(after_help = "See --help for details and examples.", after_long_help = AFTER_HELP)]
@@ -44,7 +44,8 @@ pub(crate) struct Cli {
 
     /// Let the workers write straight to this terminal
     ///
-    /// Their lines get no prefix and can mix; programs see the terminal, so that progress bars and colours work.
+    /// Their lines get no prefix and can mix; programs see the terminal, so that progress bars and colours
+    /// work.
     #[arg(long)]
     no_prefix: bool,
 
@@ -84,7 +85,8 @@ struct Machines {
 
     /// The job's id (RPC_JOB_ID), the same on all machines
     ///
-    /// The default for one machine is random. For several it is MASTER_ADDR:MASTER_PORT, which all of them know.
+    /// The default for one machine is random. For several it is MASTER_ADDR:MASTER_PORT, which all of them
+    /// know.
     #[arg(long, value_name = "ID")]
     job_id: Option<String>,
 }

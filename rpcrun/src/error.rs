@@ -33,8 +33,8 @@ pub enum LaunchError {
     },
     /// A job of several machines without an address that all of them know.
     #[error(
-        "a job of {nnodes} machines needs --master-addr and --master-port: an address and a free port of node 0, \
-         the same on every machine"
+        "a job of {nnodes} machines needs --master-addr and --master-port: an address and a free port of node \
+         0, the same on every machine"
     )]
     NoMasterAddress {
         /// Machines.

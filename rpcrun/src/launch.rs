@@ -23,7 +23,8 @@ use crate::supervise::{Worker, supervise};
 
 /// A job to start: a program, and how many times.
 ///
-/// Without more than [`Launch::new`] it is one worker on this machine, with a store on a free port of loopback.
+/// Without more than [`Launch::new`] it is one worker on this machine, with a store on a free port of
+/// loopback.
 #[derive(Clone, Debug)]
 #[must_use = "nothing starts before `run`"]
 pub struct Launch {
@@ -89,22 +90,22 @@ impl Launch {
         self
     }
 
-    /// How many machines there are, and which one this is, from 0. With more than one, [`Launch::master_addr`]
-    /// and [`Launch::master_port`] are needed.
+    /// How many machines there are, and which one this is, from 0. With more than one,
+    /// [`Launch::master_addr`] and [`Launch::master_port`] are needed.
     pub fn node(mut self, node_rank: u32, nnodes: u32) -> Self {
         (self.shape.node_rank, self.shape.nnodes) = (node_rank, nnodes);
         self
     }
 
-    /// Where the workers reach the store: an address of node 0, the same on all machines. The default is 127.0.0.1,
-    /// for one machine.
+    /// Where the workers reach the store: an address of node 0, the same on all machines. The default is
+    /// 127.0.0.1, for one machine.
     pub fn master_addr(mut self, addr: impl Into<String>) -> Self {
         self.master_addr = Some(addr.into());
         self
     }
 
-    /// The port of the store, the same on all machines. The default, and the meaning of 0, is any free port, for one
-    /// machine.
+    /// The port of the store, the same on all machines. The default, and the meaning of 0, is any free port,
+    /// for one machine.
     pub fn master_port(mut self, port: u16) -> Self {
         self.master_port = Some(port);
         self
@@ -128,8 +129,8 @@ impl Launch {
         self
     }
 
-    /// The name of a worker of this machine in prefixes and messages. The default is `worker{rank}`. What the worker
-    /// calls itself is its own affair.
+    /// The name of a worker of this machine in prefixes and messages. The default is `worker{rank}`. What the
+    /// worker calls itself is its own affair.
     pub fn name_of(mut self, rank: u32, name: impl Into<String>) -> Self {
         self.names.insert(rank, name.into());
         self
@@ -141,9 +142,9 @@ impl Launch {
         self
     }
 
-    /// Whether [`Launch::run`] handles SIGINT and SIGTERM: passes the first on, and kills at the second. Off by
-    /// default, because tokio then handles these signals for the whole process and for good. When off, they end this
-    /// process as usual, and the workers with it where the kernel helps (Linux).
+    /// Whether [`Launch::run`] handles SIGINT and SIGTERM: passes the first on, and kills at the second. Off
+    /// by default, because tokio then handles these signals for the whole process and for good. When off,
+    /// they end this process as usual, and the workers with it where the kernel helps (Linux).
     pub fn pass_on_signals(mut self, pass_on: bool) -> Self {
         self.pass_on_signals = pass_on;
         self
@@ -151,8 +152,8 @@ impl Launch {
 
     /// Starts the workers and waits until all of them have ended.
     ///
-    /// When one fails, the others get SIGTERM and, after the grace period, SIGKILL. The workers' standard input is
-    /// empty.
+    /// When one fails, the others get SIGTERM and, after the grace period, SIGKILL. The workers' standard
+    /// input is empty.
     ///
     /// # Errors
     /// Only if the launch could not begin or be watched; no worker is left running then. That a worker failed

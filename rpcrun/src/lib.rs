@@ -7,7 +7,8 @@
 //!
 //! # async fn launch() -> Result<(), Box<dyn std::error::Error>> {
 //! if std::env::var_os("RANK").is_none() {
-//!     let outcome = Launch::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).nproc(4).run().await?;
+//!     let args = std::env::args_os().skip(1);
+//!     let outcome = Launch::new(std::env::current_exe()?).args(args).nproc(4).run().await?;
 //!     std::process::exit(outcome.exit_code());
 //! }
 //! // ... and here begins the worker.
@@ -16,10 +17,10 @@
 //!
 //! **Start** with [`Launch`]. What a worker finds in its environment is written at [`placement`].
 //!
-//! **It promises** that no worker outlives the launch: when one fails, or the launcher is told to stop, the others
-//! get SIGTERM and, after a grace period, SIGKILL; when the future of [`Launch::run`] is dropped they get SIGKILL; and
-//! on Linux the kernel kills them when the launcher itself dies. **It leaves to you** what a worker starts outside
-//! its own process group, and the workers of other machines: each machine's launcher ends its own.
+//! **It promises** that no worker outlives the launch: when one fails, or the launcher is told to stop, the
+//! others get SIGTERM and, after a grace period, SIGKILL; when the future of [`Launch::run`] is dropped they get
+//! SIGKILL; and on Linux the kernel kills them when the launcher itself dies. **It leaves to you** what a worker
+//! starts outside its own process group, and the workers of other machines: each machine's launcher ends its own.
 //!
 //! # Platforms
 //! Unix. The kernel's help when the launcher is killed needs Linux.

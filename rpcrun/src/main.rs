@@ -13,7 +13,8 @@ const CANNOT_LAUNCH: u8 = 125;
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
-// One thread is enough: it only waits. The workers are started by one thread of their own, and printing has two.
+// One thread is enough: it only waits. The workers are started by one thread of their own, and printing has
+// two.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -90,8 +90,9 @@ impl Outcome {
         }
     }
 
-    /// The exit code for the launcher: 0 if all workers exited with 0; that of the first failure (128 plus the
-    /// signal's number for a signal); 128 plus the number of the signal that the launcher got before any failure.
+    /// The exit code for the launcher: 0 if all workers exited with 0; that of the first failure (128 plus
+    /// the signal's number for a signal); 128 plus the number of the signal that the launcher got before any
+    /// failure.
     pub fn exit_code(&self) -> i32 {
         match self.cause {
             _ if self.success() => 0,

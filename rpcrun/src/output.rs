@@ -1,9 +1,9 @@
 //! Where the workers' output goes: read in lines, marked with the worker's name, written whole.
 //!
-//! Each stream of each worker has a task that reads it; stdout and stderr of the launcher have a thread each that
-//! writes, because writing there can block for as long as a pager waits. Between them is a bounded queue: when nobody
-//! reads the launcher's output, the workers come to wait in their own writes, as they would without a launcher, while
-//! the launcher goes on watching them.
+//! Each stream of each worker has a task that reads it; stdout and stderr of the launcher have a thread each
+//! that writes, because writing there can block for as long as a pager waits. Between them is a bounded
+//! queue: when nobody reads the launcher's output, the workers come to wait in their own writes, as they
+//! would without a launcher, while the launcher goes on watching them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,23 +28,24 @@ const QUEUE_LEN_MAX: usize = 64;
 /// How much is read from a worker at once, in bytes.
 const READ_LEN: usize = 8 * 1024;
 
-/// How long a stream may say nothing, after its worker has ended, before it is given up. Only a process that left
-/// the worker's process group can still hold it open then.
+/// How long a stream may say nothing, after its worker has ended, before it is given up. Only a process that
+/// left the worker's process group can still hold it open then.
 const SILENCE_AFTER_EXIT: Duration = Duration::from_millis(500);
 
 /// What becomes of the output of a worker.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum OutputMode {
-    /// Each line is printed with the worker's name before it, stdout to stdout and stderr to stderr. Lines stay
-    /// whole up to 64 KiB. The names are coloured on a terminal (`NO_COLOR` and `CLICOLOR_FORCE` are obeyed).
+    /// Each line is printed with the worker's name before it, stdout to stdout and stderr to stderr. Lines
+    /// stay whole up to 64 KiB. The names are coloured on a terminal (`NO_COLOR` and `CLICOLOR_FORCE` are
+    /// obeyed).
     #[default]
     Prefixed,
     /// The worker writes to the launcher's own stdout and stderr: nothing is read or changed, a progress bar
     /// works, and lines of several workers may mix.
     Inherit,
-    /// Each line is given to this function, in the order of its stream. It is called on the runtime, so it must
-    /// not block.
+    /// Each line is given to this function, in the order of its stream. It is called on the runtime, so it
+    /// must not block.
     Lines(Arc<dyn Fn(Line) + Send + Sync>),
     /// Nothing is kept.
     Discard,

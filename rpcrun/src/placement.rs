@@ -11,13 +11,15 @@
 //! | `RPC_JOB_ID` | the same for all workers of the job |
 //! | `RPC_BACKEND` | only if a backend was chosen |
 //!
-//! The rest of the launcher's environment is inherited, except the variables of torchrun that speak of its own store
-//! and restarts: `TORCHELASTIC_USE_AGENT_STORE`, `TORCHELASTIC_RUN_ID` and `TORCHELASTIC_RESTART_COUNT`.
+//! The rest of the launcher's environment is inherited, except the variables of torchrun that speak of its
+//! own store and restarts: `TORCHELASTIC_USE_AGENT_STORE`, `TORCHELASTIC_RUN_ID` and
+//! `TORCHELASTIC_RESTART_COUNT`.
 //!
 //! # The job's id
-//! On one machine it is random. Launchers on several machines cannot agree on a random one without talking, so
-//! there it is a fixed function of what all of them were given: `ADDR:PORT` of the master. Jobs that follow each
-//! other at one address then share an id, but never a store: each has a store of its own, which ends with it.
+//! On one machine it is random. Launchers on several machines cannot agree on a random one without talking,
+//! so there it is a fixed function of what all of them were given: `ADDR:PORT` of the master. Jobs that
+//! follow each other at one address then share an id, but never a store: each has a store of its own, which
+//! ends with it.
 
 use std::ffi::OsString;
 

@@ -1,11 +1,11 @@
 //! One worker as a process: started so that it cannot outlive its launcher, signalled with all it started.
 //!
-//! Each worker leads a process group of its own. Signals go to the group, so that they reach the program behind a
-//! shell script too, and Ctrl-C at a terminal reaches the launcher alone, which decides what to pass on. A worker is
-//! its first process: when that has ended, what is left of its group is killed.
+//! Each worker leads a process group of its own. Signals go to the group, so that they reach the program
+//! behind a shell script too, and Ctrl-C at a terminal reaches the launcher alone, which decides what to pass
+//! on. A worker is its first process: when that has ended, what is left of its group is killed.
 //!
-//! On Linux each worker also asks the kernel for SIGKILL at the death of its parent. The kernel means the *thread*
-//! that forked, so one thread starts all workers and lives until the launch is over.
+//! On Linux each worker also asks the kernel for SIGKILL at the death of its parent. The kernel means the
+//! *thread* that forked, so one thread starts all workers and lives until the launch is over.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,7 +22,8 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) child: Child,
-    /// Its group's id, which is the leader's; `None` once the leader was reaped and the number can be somebody else's.
+    /// Its group's id, which is the leader's; `None` once the leader was reaped and the number can be
+    /// somebody else's.
     group: Option<Pid>,
 }
 
@@ -64,7 +65,8 @@ impl Drop for Process {
     }
 }
 
-/// The thread that started the workers. The kernel kills them when it ends, so keep this until they have ended.
+/// The thread that started the workers. The kernel kills them when it ends, so keep this until they have
+/// ended.
 #[derive(Debug)]
 pub(crate) struct Parent {
     _alive: mpsc::SyncSender<Infallible>,
@@ -73,7 +75,8 @@ pub(crate) struct Parent {
 /// Starts all of `commands`, in order.
 ///
 /// # Errors
-/// The index of the first one that cannot be started (`None`: no thread for them); those before it are killed.
+/// The index of the first one that cannot be started (`None`: no thread for them); those before it are
+/// killed.
 ///
 /// # Panics
 /// Outside of a tokio runtime with I/O enabled.
@@ -93,7 +96,8 @@ pub(crate) async fn spawn_all(
             };
             commands.into_iter().enumerate().map(start).collect::<Result<Vec<_>, _>>()
         };
-        // Nobody listens if the launch was dropped meanwhile; then the processes are dropped here, and so killed.
+        // Nobody listens if the launch was dropped meanwhile; then the processes are dropped here, and so
+        // killed.
         if report.send(all).is_ok() {
             let _ = ended.recv();
         }
@@ -117,9 +121,9 @@ fn die_with_parent(command: &mut Command) {
         }
         Ok(())
     };
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed, since another thread can have held
-    // a lock at the fork. These are two bare system calls, prctl and getppid, and an error made of an integer;
-    // nothing allocates or locks.
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed, since another thread can have
+    // held a lock at the fork. These are two bare system calls, prctl and getppid, and an error made of an
+    // integer; nothing allocates or locks.
     unsafe { command.pre_exec(ask_the_kernel) };
 }
 

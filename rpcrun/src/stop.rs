@@ -63,8 +63,8 @@ pub(crate) fn signal_name(number: i32) -> Option<&'static str> {
 
 /// The signals that this process receives. Once it was made they no longer end this process by themselves.
 ///
-/// SIGHUP is not among them, so that `nohup` keeps its meaning; without it a hang-up ends the launcher, and the kernel
-/// then ends the workers.
+/// SIGHUP is not among them, so that `nohup` keeps its meaning; without it a hang-up ends the launcher, and
+/// the kernel then ends the workers.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     interrupt: unix::Signal,

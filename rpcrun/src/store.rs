@@ -15,8 +15,8 @@ pub(crate) async fn host(address: &str) -> Result<TcpStoreServer, LaunchError> {
 /// Where the store listens for a master at `addr` and `port`.
 ///
 /// An address of this machine is used as it is: loopback stays loopback. For several machines a name is not
-/// enough (many systems resolve their own name to a loopback address), and an address that is not this machine's can
-/// be one that a gateway translates; there the store listens on all addresses.
+/// enough (many systems resolve their own name to a loopback address), and an address that is not this
+/// machine's can be one that a gateway translates; there the store listens on all addresses.
 pub(crate) fn listen_address(addr: &str, port: u16, nnodes: u32) -> String {
     match addr.parse::<IpAddr>() {
         Ok(ip) if is_local(ip) => SocketAddr::new(ip, port).to_string(),

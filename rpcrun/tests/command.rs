@@ -168,8 +168,8 @@ fn workers_do_not_survive_a_launcher_that_was_killed() {
 #[test]
 fn a_launcher_whose_output_nobody_reads_can_still_be_stopped() {
     let mut running = Running::start(rpcrun(&["-n", "1"], "echo ready; exec yes"), 1);
-    // The first one ends the worker, a later one the wait for the reader. Signals that come too close together
-    // are one, so they are repeated; nothing else tells when one was taken.
+    // The first one ends the worker, a later one the wait for the reader. Signals that come too close
+    // together are one, so they are repeated; nothing else tells when one was taken.
     let code = loop {
         running.signal(Signal::INT);
         if let Some(status) = running.child.try_wait().unwrap() {

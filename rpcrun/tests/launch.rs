@@ -37,8 +37,8 @@ impl Collected {
     }
 }
 
-/// A fifo: a place where processes of a test wait for each other, and whose end of file tells that all of them,
-/// and all that they started, have ended.
+/// A fifo: a place where processes of a test wait for each other, and whose end of file tells that all of
+/// them, and all that they started, have ended.
 struct Fifo {
     path: PathBuf,
     _dir: TempDir,
@@ -65,7 +65,8 @@ impl Fifo {
 #[tokio::test]
 async fn each_worker_learns_its_place_from_its_environment() {
     let lines = Collected::default();
-    let print = "echo $RANK $WORLD_SIZE $LOCAL_RANK $LOCAL_WORLD_SIZE $MASTER_ADDR $RPC_STORE_HOSTED $RPC_BACKEND $MINE; \
+    let print = "echo $RANK $WORLD_SIZE $LOCAL_RANK $LOCAL_WORLD_SIZE $MASTER_ADDR \
+                 $RPC_STORE_HOSTED $RPC_BACKEND $MINE; \
                  echo $MASTER_PORT; echo $RPC_JOB_ID";
     let launch = sh(print).nproc(3).backend("memory").env("MINE", "a b").output(lines.mode());
     let outcome = launch.run().await.unwrap();
@@ -130,7 +131,8 @@ async fn the_first_failure_stops_the_others_and_gives_the_exit_code() {
 #[tokio::test]
 async fn a_worker_that_ignores_sigterm_is_killed_after_the_grace_period() {
     let gate = Fifo::new();
-    let script = "if [ $RANK = 0 ]; then trap '' TERM; echo ready > $GATE; exec sleep 1000; fi; read ready < $GATE; exit 9";
+    let script = "if [ $RANK = 0 ]; then trap '' TERM; echo ready > $GATE; exec sleep 1000; fi; \
+                  read ready < $GATE; exit 9";
     let launch = sh(script).nproc(2).env("GATE", &gate.path).grace(Duration::from_millis(50));
     let outcome = launch.output(OutputMode::Discard).run().await.unwrap();
 

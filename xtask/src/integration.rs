@@ -11,8 +11,8 @@ use xshell::{Shell, cmd};
 /// # Errors
 /// If something does not build or a scenario fails.
 pub(crate) fn run(sh: &Shell, args: &[OsString]) -> Result<()> {
-    // The launcher is one of the programs that scenarios start; they look for it beside themselves. All is built in
-    // one command, so that no package is built twice with different features.
+    // The launcher is one of the programs that scenarios start; they look for it beside themselves. All is
+    // built in one command, so that no package is built twice with different features.
     cmd!(sh, "cargo build --package integration --package rpcrun --bins").run()?;
     let runner = target_dir(sh)?.join("debug").join("integration");
     cmd!(sh, "{runner} {args...}").run()?;

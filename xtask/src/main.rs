@@ -1,5 +1,5 @@
-//! Development tasks, started with `cargo xtask`. This crate depends on none of ours, so that it can build and judge
-//! them all.
+//! Development tasks, started with `cargo xtask`. This crate depends on none of ours, so that it can build
+//! and judge them all.
 
 mod ci;
 mod flags;

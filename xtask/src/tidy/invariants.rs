@@ -1,5 +1,6 @@
-//! Invariants are stated in module comments, in bold and with an id: two to four capital letters, a hyphen, a number.
-//! Each has to be named, by its id, in the code of some test; otherwise nobody would notice when it stops being true.
+//! Invariants are stated in module comments, in bold and with an id: two to four capital letters, a hyphen, a
+//! number. Each has to be named, by its id, in the code of some test; otherwise nobody would notice when it
+//! stops being true.
 
 use std::collections::BTreeMap;
 

@@ -24,8 +24,8 @@ impl Source {
         self.is_below("src") || self.is_below("examples")
     }
 
-    /// The part that tests: from the first `#[cfg(test)]` on, or all of a file of tests. The conformance suite that
-    /// every transport has to pass and the scenarios are tests too.
+    /// The part that tests: from the first `#[cfg(test)]` on, or all of a file of tests. The conformance
+    /// suite that every transport has to pass and the scenarios are tests too.
     pub(crate) fn test_part(&self) -> &str {
         let is_test_module = self.path.file_stem().is_some_and(|stem| stem == "tests");
         let is_suite =
