@@ -137,29 +137,30 @@ fn share(store: TcpStore, host: &str, port: u16, key: u64) -> OpenStore {
     OpenStore { store: Arc::new(store), hosting: Some(Hosting::StandBy(task)) }
 }
 
-/// Listens at `host:port`, or at all addresses where `host` is how other machines call this one.
+/// Listens at `host:port`.
 ///
-/// Loopback stays loopback. A name that is not `localhost` but resolves to loopback is this machine's own
-/// name seen from inside, and an address that cannot be bound is that of a router or bridge in front.
+/// Loopback by number and `localhost` stay on this machine. Any other host is how other machines call this
+/// one: if it resolves only to loopback here, or to an address that cannot be bound because a gateway
+/// translates it, the listener takes all addresses.
 async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
-    let literal: Option<IpAddr> = host.parse().ok();
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-    let inside = literal.is_some() || host == "localhost";
-    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
-    for address in addresses.iter().filter(|address| inside || !address.ip().is_loopback()) {
+    let local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let resolved: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    let mut usable: Vec<SocketAddr> =
+        resolved.iter().copied().filter(|address| address.ip().is_loopback() == local).collect();
+    // Both families may be `localhost`, and those who write it as a number write the older one.
+    usable.sort_by_key(SocketAddr::is_ipv6);
+    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address to listen on");
+    for address in usable {
         match TcpListener::bind(address).await {
             Ok(listener) => return Ok(warned(listener)),
-            Err(error) => last = error,
-        }
-        // IPv6 may be off while `localhost` still names it.
-        if last.kind() != io::ErrorKind::AddrNotAvailable {
-            return Err(last);
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => last = error,
+            Err(error) => return Err(error),
         }
     }
-    if addresses.is_empty() || (inside && addresses.iter().all(|address| address.ip().is_loopback())) {
+    if local || resolved.is_empty() {
         return Err(last);
     }
-    let ipv6 = addresses.iter().all(SocketAddr::is_ipv6);
+    let ipv6 = resolved.iter().all(SocketAddr::is_ipv6);
     let everywhere: IpAddr = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     TcpListener::bind((everywhere, port)).await.map(warned)
 }
@@ -171,4 +172,57 @@ fn warned(listener: TcpListener) -> TcpListener {
         tracing::warn!(%address, "the store is open to everybody who reaches this port");
     }
     listener
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn loopback_stays_loopback() {
+        for host in ["127.0.0.1", "localhost", "127.0.1.1"] {
+            let listener = bind(host, 0).await.unwrap();
+            assert!(listener.local_addr().unwrap().ip().is_loopback(), "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_not_on_this_machine_is_served_on_all() {
+        // An address for documentation, as a gateway's would be.
+        let listener = bind("192.0.2.1", 0).await.unwrap();
+        assert!(listener.local_addr().unwrap().ip().is_unspecified());
+    }
+
+    /// The first candidate is another service's, the second the store of another job.
+    #[tokio::test]
+    async fn taken_candidates_are_skipped_by_rank_0_and_by_clients() {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let job = rpc_core::Incarnation::random().unwrap().to_string();
+        let candidates = Candidates::new("127.0.0.1", 29_500, &job);
+        let _service = bind("127.0.0.1", candidates.ports[0]).await;
+        let stranger = bind("127.0.0.1", candidates.ports[1]).await;
+        let _stranger = stranger.map(|it| TcpStoreServer::serve(it, StoreLimits::default(), 1));
+
+        let place = Place::Beside(candidates.clone());
+        let (client, host) =
+            tokio::join!(TcpStore::connect_place(place, deadline), host_beside(candidates.clone(), deadline));
+        let host = host.unwrap();
+        let port = host.hosted_at().unwrap().port();
+        assert!(candidates.ports[2..].contains(&port), "{port}: {candidates:?}");
+        let (client, store): (_, &dyn rpc_core::Store) = (client.unwrap(), &*host.store);
+        store.set("k", b"v").await.unwrap();
+        assert_eq!(rpc_core::Store::get(&client, "k").await, Ok(Some(b"v".to_vec())));
+    }
+
+    #[tokio::test]
+    async fn all_candidates_taken_is_an_error_that_lists_them() {
+        let job = rpc_core::Incarnation::random().unwrap().to_string();
+        let mut candidates = Candidates::new("127.0.0.1", 29_500, &job);
+        candidates.ports.truncate(2);
+        let _held =
+            (bind("127.0.0.1", candidates.ports[0]).await, bind("127.0.0.1", candidates.ports[1]).await);
+        let ports = format!("ports {}, {}", candidates.ports[0], candidates.ports[1]);
+        let error = host_beside(candidates, Instant::now() + Duration::from_secs(20)).await.unwrap_err();
+        assert!(error.to_string().contains(&ports), "{error}");
+    }
 }

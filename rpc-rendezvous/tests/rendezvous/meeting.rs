@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use rpc_core::StoreError;
 use rpc_rendezvous::{LaunchEnv, Meeting, StoreHost, join, open_store};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::support::{LONG, Manner, StandIn, client, free_address, server, worker};
+use crate::support::{LONG, Manner, StandIn, client, free, server, worker};
 
 fn meeting(address: &str, host_by: StoreHost) -> Meeting {
     let (host, port) = address.rsplit_once(':').unwrap();
@@ -62,7 +61,8 @@ async fn under_torchrun_all_ranks_meet_beside_the_launchers_port() {
 
 #[tokio::test]
 async fn rank_0_hosts_and_the_others_are_clients() {
-    let at = meeting(&free_address().await, StoreHost::Rank0);
+    let free = free();
+    let at = meeting(&free.address, StoreHost::Rank0);
     let (first, second) = tokio::join!(open_store(&at, 1, "j", LONG), open_store(&at, 0, "j", LONG));
     let (first, second) = (first.unwrap(), second.unwrap());
     assert!(first.hosted_at().is_none() && second.hosted_at().is_some());
@@ -94,7 +94,8 @@ async fn a_port_taken_by_something_else_is_an_error_that_names_it_and_the_remedy
 
 #[tokio::test]
 async fn a_store_that_nobody_hosts_is_unreachable() {
-    let address = free_address().await;
+    let free = free();
+    let address = free.address.clone();
     for host_by in [StoreHost::Rank0, StoreHost::Launcher, StoreHost::Rank0Beside] {
         let opened = open_store(&meeting(&address, host_by), 1, "j", Duration::from_millis(100)).await;
         assert!(matches!(opened, Err(StoreError::Unreachable { .. })), "{host_by:?}: {opened:?}");
@@ -113,7 +114,8 @@ async fn an_address_of_another_machine_cannot_be_resolved_into_a_hang() {
 /// Same port, same ranks, same names, other job: the second job shares the first one's store.
 #[tokio::test]
 async fn many_jobs_share_one_store_without_meeting() {
-    let at = meeting(&free_address().await, StoreHost::Rank0);
+    let free = free();
+    let at = meeting(&free.address, StoreHost::Rank0);
     let mut hosts = Vec::new();
     for job in ["a", "b", "c"] {
         let host = open_store(&at, 0, job, LONG).await.unwrap();
@@ -133,7 +135,8 @@ async fn many_jobs_share_one_store_without_meeting() {
 
 #[tokio::test]
 async fn a_rank_0_that_shares_a_store_takes_the_address_over_when_it_goes_away() {
-    let address = free_address().await;
+    let free = free();
+    let address = free.address.clone();
     let at = meeting(&address, StoreHost::Rank0);
     let first = open_store(&at, 0, "a", LONG).await.unwrap();
     let second = open_store(&at, 0, "b", LONG).await.unwrap();
@@ -171,10 +174,8 @@ async fn workers_meet_in_a_file() {
 
 /// A job that starts again in the same processes meets again at the same place, every time.
 async fn meet_again_and_again(host_by: StoreHost) {
-    // Held where the meeting is beside the port, free where it is at the port.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = meeting(&listener.local_addr().unwrap().to_string(), host_by);
-    let _holder = (host_by == StoreHost::Rank0Beside).then(|| StandIn::on(listener, Manner::HangsUp));
+    let free = free();
+    let at = meeting(&free.address, host_by);
     let mut ranks = JoinSet::new();
     for rank in 0..3_u32 {
         let at = at.clone();

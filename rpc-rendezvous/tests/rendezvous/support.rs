@@ -6,7 +6,7 @@ use std::time::Duration;
 use rpc_core::{Incarnation, Store, WorkerName};
 use rpc_rendezvous::{Joining, TcpStore, TcpStoreServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 /// Longer than anything here takes.
@@ -22,9 +22,18 @@ pub(crate) async fn client(address: &str) -> Arc<dyn Store> {
     Arc::new(TcpStore::connect(address, LONG).await.unwrap())
 }
 
-/// An address where nobody listens.
-pub(crate) async fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+/// An address where nobody listens, and that the system gives to nobody who does not ask for it by number.
+pub(crate) struct Free {
+    pub(crate) address: String,
+    /// Bound, but not listening. A listener may still bind the same port.
+    _held: TcpSocket,
+}
+
+pub(crate) fn free() -> Free {
+    let held = TcpSocket::new_v4().unwrap();
+    held.set_reuseaddr(true).unwrap();
+    held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    Free { address: held.local_addr().unwrap().to_string(), _held: held }
 }
 
 /// What a stand-in does with a connection.
@@ -46,10 +55,7 @@ pub(crate) struct StandIn {
 
 impl StandIn {
     pub(crate) async fn listen(manner: Manner) -> Self {
-        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), manner)
-    }
-
-    pub(crate) fn on(listener: TcpListener, manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let mut task = JoinSet::new();
         task.spawn(async move {

@@ -8,14 +8,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::{LONG, Manner, Proxy, StandIn, client, free_address, server};
+use crate::support::{LONG, Manner, Proxy, StandIn, client, free, server};
 
 const HELLO: &[u8] = b"RPCSTORE\x01\x00";
 const SERVER_HELLO_BYTES: usize = 39;
 
 #[tokio::test]
 async fn a_store_that_comes_late_is_found() {
-    let address = free_address().await;
+    let free = free();
+    let address = free.address.clone();
     // The first attempt is under way, and refused, before the server is there.
     let (store, server) = tokio::join!(TcpStore::connect(&address, LONG), TcpStoreServer::bind(&address));
     let _server = server.unwrap();
@@ -24,7 +25,8 @@ async fn a_store_that_comes_late_is_found() {
 
 #[tokio::test]
 async fn a_store_that_never_comes_is_unreachable_in_bounded_time() {
-    let address = free_address().await;
+    let free = free();
+    let address = free.address.clone();
     let began = Instant::now();
     let error = TcpStore::connect(&address, Duration::from_millis(100)).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unreachable { address: at, .. } if *at == address), "{error}");
