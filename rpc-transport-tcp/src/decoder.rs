@@ -23,6 +23,7 @@ use rpc_core::wire::{HEADER_BYTES, Header};
 use rpc_core::{Body, Frame, FrameLimits, LinkError, OutOfMemory, Part, PartBuf};
 
 use crate::bounds::{COPIED_READ_MAX, DIRECT_READ_MIN};
+use crate::pages;
 
 const PART_LENGTH_BYTES: usize = size_of::<u64>();
 
@@ -207,6 +208,7 @@ fn take_payload(
         }
         let mut memory = Vec::new();
         memory.try_reserve_exact(len).map_err(|_| OutOfMemory { bytes: len })?;
+        pages::prefer_large(memory.spare_capacity_mut());
         *own = Some(memory);
     }
     let Some(payload) = own else { unreachable!("made above") };
@@ -224,7 +226,8 @@ fn take_part(
 ) -> Result<Option<Part>, OutOfMemory> {
     if current.is_none() {
         let capacity = usize::try_from(length).map_err(|_| OutOfMemory { bytes: usize::MAX })?;
-        *current = Some(PartBuf::with_capacity(capacity)?);
+        let memory = current.insert(PartBuf::with_capacity(capacity)?);
+        pages::prefer_large(memory.spare_capacity_mut());
     }
     let Some(part) = current else { unreachable!("made above") };
     let here = input.len().min(part.capacity() - part.len());

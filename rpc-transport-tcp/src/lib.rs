@@ -35,7 +35,8 @@
 //! Small frames are read many at a time into one buffer, and payloads are slices of it. A payload or part
 //! that has not arrived whole is read straight into memory of its own. That memory is allocated when its
 //! turn comes, after the limits have been checked, and is address space until bytes arrive in it: a peer
-//! that announces much and sends little costs little.
+//! that announces much and sends little costs little. From 4 MiB on it is asked for in large pages, without
+//! which the system spends more time on making the pages than on moving the bytes.
 //!
 //! # Bounds and times
 //!
@@ -73,6 +74,7 @@ mod sender;
 mod vigil;
 
 mod decoder;
+mod pages;
 mod receiver;
 
 mod socket;
