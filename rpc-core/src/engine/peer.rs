@@ -40,13 +40,31 @@ pub(super) struct State {
 pub(super) enum Phase {
     /// No link; the next request dials.
     Idle,
-    /// A link is being made; these frames wait for it. At most `in_flight_max` of them, because each is
-    /// a call in the table.
-    Dialing(VecDeque<Frame>),
+    /// A link is being made; these frames wait for it, those of calls that were given up included. At most
+    /// `in_flight_max` frames, and `outbox_bytes_max` bytes.
+    Dialing(Waiting),
     /// The link in use.
     Up { link: Arc<dyn LinkSender>, number: u32 },
     /// The peer has said goodbye.
     Departed,
+}
+
+/// Requests that wait for a link.
+#[derive(Default)]
+pub(super) struct Waiting {
+    frames: VecDeque<Frame>,
+    bytes: u64,
+}
+
+impl Waiting {
+    fn push(&mut self, frame: Frame) {
+        self.bytes += frame.body.len_bytes();
+        self.frames.push_back(frame);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
 }
 
 impl Peer {
@@ -105,9 +123,11 @@ impl Peer {
                     self.link_down(shared, number, "the link closed while sending");
                 }
             }
-            Phase::Dialing(waiting) => waiting.push_back(frame),
+            Phase::Dialing(waiting) => waiting.push(frame),
             Phase::Idle => {
-                state.phase = Phase::Dialing(VecDeque::from([frame]));
+                let mut waiting = Waiting::default();
+                waiting.push(frame);
+                state.phase = Phase::Dialing(waiting);
                 state.links.set_dialing(true);
                 drop(state);
                 shared.spawn(super::dial::run(Arc::clone(shared), Arc::clone(self)));
@@ -151,16 +171,21 @@ impl Peer {
 
     /// Why a new request cannot be sent, if so (EN-3).
     fn refuses(&self, shared: &Shared, state: &State) -> Option<Failure> {
-        match &state.phase {
-            Phase::Departed => Some(Failure::Departed),
-            Phase::Up { link, .. } if link.queued_bytes() > shared.config.outbox_bytes_max => {
-                Some(Failure::Overloaded {
-                    bound: "outbox_bytes_max".into(),
-                    limit: shared.config.outbox_bytes_max,
-                })
+        let config = &shared.config;
+        let overloaded = |bound: &str, limit| Some(Failure::Overloaded { bound: bound.into(), limit });
+        let queued_bytes = match &state.phase {
+            Phase::Departed => return Some(Failure::Departed),
+            Phase::Dialing(waiting) if waiting.len() >= config.in_flight_max => {
+                return overloaded("in_flight_max", config.in_flight_max as u64);
             }
-            _ => None,
+            Phase::Dialing(waiting) => waiting.bytes,
+            Phase::Up { link, .. } => link.queued_bytes(),
+            Phase::Idle => 0,
+        };
+        if queued_bytes > config.outbox_bytes_max {
+            return overloaded("outbox_bytes_max", config.outbox_bytes_max);
         }
+        None
     }
 
     /// Uses `link` from now on. What waits for a link leaves on it, in order.
@@ -169,7 +194,7 @@ impl Peer {
         state.links.set_dialing(false);
         if let Phase::Dialing(waiting) = before {
             let mut calls = self.calls.lock();
-            for frame in waiting {
+            for frame in waiting.frames {
                 // One that was given up meanwhile is not sent: its handler never runs.
                 let Some(call) = calls.get_mut(frame.header.call) else { continue };
                 call.link = number;
@@ -224,7 +249,8 @@ impl Peer {
             }
         };
         let mut calls = self.calls.lock();
-        let failed: Vec<_> = waiting.iter().filter_map(|frame| calls.remove(frame.header.call)).collect();
+        let failed: Vec<_> =
+            waiting.frames.iter().filter_map(|frame| calls.remove(frame.header.call)).collect();
         drop(calls);
         self.fail(shared, failed, || failure.clone());
         self.changed.notify_waiters();

@@ -62,3 +62,37 @@ async fn a_message_over_the_limit_is_refused_on_either_way() {
     assert!(matches!(error.failure(), Some(Failure::BadResult { .. })), "{error}");
     assert_eq!(client.rpc_async("b", make, (1 << 10,)).await.unwrap().len(), 1 << 10, "the link lives on");
 }
+
+/// EN-3
+#[tokio::test(start_paused = true)]
+async fn calls_that_were_given_up_before_there_was_a_link_do_not_pile_up() {
+    let cluster = cluster(EngineConfig { in_flight_max: 8, ..Default::default() }).await;
+    cluster.partition("a", "b");
+    let client = cluster.client("a");
+    for _ in 0..8 {
+        client.rpc_async("b", add, (1, 1)).cancel();
+    }
+    let error = client.rpc_async("b", add, (1, 1)).await.unwrap_err();
+    assert_eq!(error.failure(), Some(&overloaded("in_flight_max", 8)));
+    cluster.heal("a", "b");
+}
+
+/// EN-3
+#[tokio::test(start_paused = true)]
+async fn bytes_that_wait_are_bounded_with_and_without_a_link() {
+    let big =
+        || Sample { label: None, layers: vec![Tensor::zeros(rpc_core::Dtype::F32, [1 << 19]).unwrap()] };
+    for link in [false, true] {
+        let cluster = cluster(EngineConfig { outbox_bytes_max: 1 << 20, ..Default::default() }).await;
+        let client = cluster.client("a");
+        if link {
+            client.rpc_async("b", add, (1, 1)).await.unwrap();
+        }
+        cluster.partition("a", "b");
+        let first = client.rpc_async("b", double, (big(),));
+        let second = client.rpc_async("b", double, (big(),)).await.unwrap_err();
+        assert_eq!(second.failure(), Some(&overloaded("outbox_bytes_max", 1 << 20)), "link: {link}");
+        cluster.heal("a", "b");
+        assert_eq!(first.await.unwrap().0.layers[0].len(), 1 << 19, "link: {link}");
+    }
+}
