@@ -25,13 +25,15 @@ pub(crate) async fn launch(flags: &Flags) -> anyhow::Result<ExitCode> {
         launch = launch.name_of(rank, name(rank));
     }
     if let Some(backend) = &flags.backend {
+        // Here it fails once, with the workers it would fail in each.
+        rpc::default_backends().get(backend)?;
         launch = launch.backend(backend);
     }
     let show = Arc::clone(&screen);
     let outcome = launch.output(OutputMode::lines(move |line| show.take(&line))).run().await?;
     screen.bar.finish_and_clear();
     if !outcome.success() {
-        eprintln!("the job failed: {outcome}; --verbose shows more");
+        eprintln!("the job ended early: {outcome}");
         return Ok(ExitCode::from(u8::try_from(outcome.exit_code()).unwrap_or(1)));
     }
     let summary = screen.summary().context("rank 0 ended without a result")?;
@@ -68,8 +70,8 @@ impl Screen {
     fn event(&self, event: Event) {
         match event {
             Event::Epoch(epoch) => {
-                self.bar.set_message(epoch.to_string());
                 self.bar.set_position(epoch.epoch);
+                self.bar.set_message(epoch.to_string());
             }
             Event::Finished(summary) => {
                 *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);

@@ -30,6 +30,7 @@ mod flags;
 mod launcher;
 mod summary;
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -39,18 +40,25 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::flags::Flags;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
     let flags = Flags::parse();
     let level = if flags.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
-    match std::env::var("RANK") {
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_max_level(level).with_ansi(colours).with_writer(io::stderr).init();
+    let ended = match std::env::var("RANK") {
         Err(_) => launcher::launch(&flags).await,
-        Ok(rank) => {
-            let rank = rank.parse().with_context(|| {
-                format!("RANK is {rank:?}, not a number; unset it to start the whole job from here")
-            })?;
-            worker::run(&flags, rank).await?;
-            Ok(ExitCode::SUCCESS)
-        }
-    }
+        Ok(rank) => work(&flags, &rank).await,
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn work(flags: &Flags, rank: &str) -> anyhow::Result<ExitCode> {
+    let rank = rank.parse().with_context(|| {
+        format!("RANK is {rank:?}, not a rank; unset it to start the whole job from here")
+    })?;
+    worker::run(flags, rank).await?;
+    Ok(ExitCode::SUCCESS)
 }

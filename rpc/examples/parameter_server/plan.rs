@@ -26,8 +26,8 @@ impl Plan {
         let trainers = world_size.saturating_sub(1);
         ensure!(
             (1..=BATCH).contains(&trainers),
-            "{world_size} workers cannot share the work: there is one server, and from 1 to {BATCH} trainers \
-             share a batch; set --nproc (or WORLD_SIZE) between 2 and {}",
+            "a job of {world_size} cannot share the work: beside the server it needs from 1 to {BATCH} trainers, \
+             who share a batch; set --nproc (or WORLD_SIZE) between 2 and {}",
             BATCH + 1
         );
         Ok(Self { seed, epochs, trainers })

@@ -12,8 +12,9 @@ use crate::server::{self, Moment, ParameterServer, SERVER_NAME};
 use crate::summary::{EpochEvent, Event, Summary};
 use crate::trainer;
 
-/// How long an epoch may take before the server asks who holds it up. It takes some tens of milliseconds.
-const EPOCH_MAX: Duration = Duration::from_secs(60);
+/// How long an epoch, which takes some milliseconds, may take before the server gives up. Less than the timeout
+/// of a trainer's call, so that the job ends with the name of the worker that is missing.
+const EPOCH_MAX: Duration = Duration::from_secs(30);
 
 /// The name of the worker with `rank`.
 pub(crate) fn name(rank: u32) -> String {
@@ -29,14 +30,17 @@ pub(crate) async fn run(flags: &Flags, rank: u32) -> anyhow::Result<()> {
     if let Some(backend) = &flags.backend {
         builder = builder.backend(backend);
     }
-    let worker = builder.init().await?;
+    take_part(&builder.init().await?, flags, rank).await
+}
+
+async fn take_part(worker: &Worker, flags: &Flags, rank: u32) -> anyhow::Result<()> {
     let plan = Plan::new(flags.seed, flags.epochs, worker.world_size())?;
     if rank > 0 {
-        trainer::train(&worker, &plan, rank as usize - 1).await?;
-        return leave(&worker).await;
+        trainer::train(worker, &plan, rank as usize - 1).await?;
+        return leave(worker).await;
     }
     let summary = serve(flags, &plan).await?;
-    leave(&worker).await?;
+    leave(worker).await?;
     tell(flags, &Event::Finished(summary))
 }
 
@@ -116,6 +120,22 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The only test that installs a server: a process has one.
+    #[cfg(feature = "tcp")]
+    #[tokio::test]
+    async fn three_workers_train_evaluate_and_leave_together() {
+        let flags = &<Flags as clap::Parser>::parse_from(["parameter_server", "--epochs", "30"]);
+        let store = std::sync::Arc::new(rpc::MemoryStore::default());
+        let run = async |rank| {
+            let builder = Worker::builder(name(rank)).rank(rank).world_size(3).store(store.clone());
+            let worker = builder.init().await?;
+            take_part(&worker, flags, rank).await
+        };
+        // Rank 0 fails by itself if the network has not learnt enough.
+        let (server, first, second) = tokio::join!(run(0), run(1), run(2));
+        server.and(first).and(second).unwrap();
+    }
 
     #[test]
     fn rank_0_is_the_server_and_the_others_are_trainers_from_0() {
