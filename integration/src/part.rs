@@ -1,0 +1,100 @@
+//! A worker's side of a scenario: its place, its standard streams, and how its process ends.
+
+use std::fmt::Display;
+use std::io::BufRead;
+
+use anyhow::{Context, Result, bail};
+use rpc::{Worker, WorkerBuilder};
+use tokio::sync::mpsc;
+use tracing_subscriber::EnvFilter;
+
+use crate::groups;
+use crate::runner::args::Place;
+
+/// Set for processes that the runner starts itself and whose standard input it holds.
+pub(crate) const LED_VARIABLE: &str = "INTEGRATION_LED";
+
+/// Lines that the runner may be ahead of the worker. Reached: the runner's line waits in the pipe.
+const INBOX_LEN: usize = 16;
+
+/// What a worker process knows of the scenario it plays in.
+pub(crate) struct Part {
+    /// Its rank, also where the scenario keeps `RANK` from it.
+    pub(crate) rank: u32,
+    /// Number of workers of the scenario.
+    pub(crate) world_size: u32,
+    inbox: mpsc::Receiver<String>,
+}
+
+impl Part {
+    /// The worker `worker{RANK}` as the environment describes it.
+    pub(crate) fn builder(&self) -> WorkerBuilder {
+        Worker::builder_named_by_rank()
+    }
+
+    /// Starts that worker.
+    pub(crate) async fn init(&self) -> Result<Worker> {
+        self.builder().init().await.context("init")
+    }
+
+    /// Waits until the script tells this process `word`.
+    pub(crate) async fn told(&mut self, word: &str) -> Result<()> {
+        match self.inbox.recv().await {
+            Some(line) if line == word => Ok(()),
+            Some(line) => bail!("told {line:?} instead of {word:?}"),
+            None => bail!("nobody is there to say {word:?}"),
+        }
+    }
+}
+
+/// Prints a line that the script can wait for.
+pub(crate) fn say(line: impl Display) {
+    println!("{line}");
+}
+
+/// The variable `name`, which the script has to set for this process.
+pub(crate) fn variable(name: &str) -> Result<String> {
+    std::env::var(name).with_context(|| format!("the variable {name}"))
+}
+
+/// Plays the part at `place`. Errors are for the standard error of this process.
+pub(crate) fn run(place: &Place) -> Result<bool> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+
+    let scenario = groups::all().into_iter().find(|scenario| scenario.name == place.scenario);
+    let scenario = scenario.with_context(|| format!("there is no scenario {}", place.scenario))?;
+    let rank = match place.rank {
+        Some(rank) => rank,
+        None => variable("RANK")?.parse().context("RANK")?,
+    };
+    let part = Part { rank, world_size: scenario.workers, inbox: inbox()? };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("runtime")?;
+    let outcome = runtime.block_on(scenario.play(part));
+    // A handler that still blocks a thread must not keep the process.
+    runtime.shutdown_background();
+    outcome.map(|()| true)
+}
+
+/// What the script tells this process. When the runner has gone, so does this process.
+fn inbox() -> Result<mpsc::Receiver<String>> {
+    let (sender, inbox) = mpsc::channel(INBOX_LEN);
+    if std::env::var_os(LED_VARIABLE).is_none() {
+        return Ok(inbox);
+    }
+    let listen = move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            // Told more than it asks for: that is the script's affair.
+            let _ = sender.blocking_send(line);
+        }
+        eprintln!("the runner has gone");
+        std::process::exit(1);
+    };
+    std::thread::Builder::new().name("stdin".into()).spawn(listen).context("thread")?;
+    Ok(inbox)
+}

@@ -1,0 +1,71 @@
+//! The command line. The comments here are the help text.
+
+use clap::{Parser, Subcommand};
+
+/// Run scenarios over real processes and sockets.
+///
+/// Each scenario has processes of its own, a store of its own and a timeout. When one fails, the whole output of
+/// each of its processes is printed. The last line is `N passed, N failed`; the exit code is 0 if none failed.
+#[derive(Debug, Parser)]
+#[command(name = "integration", max_term_width = 100)]
+pub(crate) struct Args {
+    /// Backend to run the scenarios with; `all` runs them with each one that is compiled in
+    #[arg(long, value_name = "NAME|all", default_value = "tcp")]
+    pub(crate) backend: String,
+
+    /// Run only scenarios whose name contains TEXT; may be repeated, any of them will do
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Vec<String>,
+
+    /// Print the names of the scenarios and run none
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Print one JSON object a scenario: name, backend, result, seconds, notes, error
+    ///
+    /// The output of failed processes then goes to standard error.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How many scenarios to run at a time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) jobs: u8,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What this program does when it was started by itself.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Be one worker of a scenario
+    #[command(hide = true)]
+    Worker(Place),
+}
+
+/// Which worker of which scenario.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Place {
+    /// The scenario
+    pub(crate) scenario: String,
+
+    /// The rank; otherwise that of the environment
+    pub(crate) rank: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn no_scenario_at_a_time_is_refused() {
+        assert!(Args::try_parse_from(["integration", "--jobs", "0"]).is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! The runner: starts the processes of each scenario, bounds it in time, and reports.
+
+pub(crate) mod args;
+mod log;
+pub(crate) mod process;
+mod report;
+pub(crate) mod stage;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use tokio::task::LocalSet;
+
+use self::args::Args;
+use self::report::{Failure, Outcome, Report, output_of};
+use self::stage::Stage;
+use crate::groups;
+use crate::scenario::Scenario;
+
+/// Runs what `args` choose. Whether all of it passed.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let scenarios: Vec<Scenario> =
+        groups::all().into_iter().filter(|scenario| args.chooses(scenario.name)).collect();
+    ensure!(!scenarios.is_empty(), "no scenario is called like that; --list prints all names");
+    let backends = args.backends()?;
+    if args.list {
+        scenarios.iter().for_each(|scenario| println!("{}", scenario.name));
+        return Ok(true);
+    }
+
+    let mut runs: VecDeque<Run> = VecDeque::new();
+    for backend in &backends {
+        let fitting = scenarios.iter().filter(|scenario| scenario.only.is_none_or(|only| only == backend));
+        for scenario in fitting {
+            runs.push_back(Run { scenario: scenario.clone(), backend: backend.clone(), number: runs.len() });
+        }
+    }
+    // One thread is enough: it waits. What works are the processes.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
+    let local = LocalSet::new();
+    let runs = Rc::new(RefCell::new(runs));
+    let report = Rc::new(RefCell::new(Report::new(args.json)));
+    for _ in 0..args.jobs {
+        let (runs, report) = (Rc::clone(&runs), Rc::clone(&report));
+        local.spawn_local(async move {
+            while let Some(run) = next(&runs) {
+                let outcome = run.perform().await;
+                report.borrow_mut().add(&outcome);
+            }
+        });
+    }
+    runtime.block_on(local);
+    let passed = report.borrow().close();
+    Ok(passed)
+}
+
+fn next(runs: &RefCell<VecDeque<Run>>) -> Option<Run> {
+    runs.borrow_mut().pop_front()
+}
+
+impl Args {
+    fn chooses(&self, name: &str) -> bool {
+        self.filter.is_empty() || self.filter.iter().any(|text| name.contains(text.as_str()))
+    }
+
+    fn backends(&self) -> Result<Vec<String>> {
+        let registry = rpc::default_backends();
+        if self.backend == "all" {
+            return Ok(registry.names().map(str::to_owned).collect());
+        }
+        registry.get(&self.backend)?;
+        Ok(vec![self.backend.clone()])
+    }
+}
+
+/// One scenario with one backend.
+struct Run {
+    scenario: Scenario,
+    backend: String,
+    /// Distinguishes the runs of this runner.
+    number: usize,
+}
+
+impl Run {
+    async fn perform(self) -> Outcome {
+        let began = Instant::now();
+        let (notes, failure) = match Stage::new(&self.scenario, &self.backend, self.number) {
+            Ok(mut stage) => {
+                let failure = self.judge(&mut stage).await;
+                (stage.take_notes(), failure)
+            }
+            Err(error) => (Vec::new(), Some(Failure { error: format!("{error:?}"), output: String::new() })),
+        };
+        let took = began.elapsed();
+        Outcome { name: self.scenario.name, backend: self.backend, took, notes, failure }
+    }
+
+    async fn judge(&self, stage: &mut Stage) -> Option<Failure> {
+        let timeout = self.scenario.timeout;
+        let result = match tokio::time::timeout(timeout, self.scenario.direct(stage)).await {
+            Ok(result) => result,
+            Err(_) => Err(anyhow!("not done within {timeout:?}")),
+        };
+        let failure = match result {
+            Ok(()) => None,
+            Err(error) => {
+                stage.hear_out().await;
+                Some(Failure { error: format!("{error:?}"), output: output_of(stage) })
+            }
+        };
+        stage.end().await;
+        failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn args(line: &str) -> Args {
+        Args::try_parse_from(line.split(' ')).unwrap()
+    }
+
+    #[test]
+    fn names_are_unique_and_begin_with_their_group() {
+        let mut names: Vec<&str> = groups::all().iter().map(|scenario| scenario.name).collect();
+        assert!(names.iter().all(|name| name.split_once("::").is_some()), "{names:?}");
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn filters_add_up() {
+        assert!(args("integration").chooses("a::b"));
+        let args = args("integration --filter a:: --filter c");
+        assert!(args.chooses("a::b") && args.chooses("x::c") && !args.chooses("x::b"));
+    }
+
+    #[test]
+    fn backends_are_those_of_the_build() {
+        assert_eq!(args("integration --backend all").backends().unwrap(), ["tcp"]);
+        let error = args("integration --backend pigeon").backends().unwrap_err().to_string();
+        assert!(error.contains("pigeon") && error.contains("tcp"), "{error}");
+    }
+}

@@ -1,0 +1,142 @@
+//! [`Scenario`]: what is run, by how many processes, and what has to come of it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rpc::Worker;
+
+use crate::part::Part;
+use crate::runner::stage::Stage;
+
+/// A future that stays on its thread.
+pub(crate) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+type Role = Rc<dyn Fn(Part) -> LocalFuture<'static, Result<()>>>;
+type Script = Rc<dyn for<'a> Fn(&'a mut Stage) -> LocalFuture<'a, Result<()>>>;
+
+/// How long a scenario may take unless it says otherwise.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+
+/// One scenario: a *role* that every worker process plays, and a *script* by which the runner starts,
+/// disturbs and judges them.
+///
+/// Both sides check: a worker by returning an error, which makes its process exit with 1, and the script by
+/// returning one. They keep step by lines: what a worker [says](crate::part::say) the script can wait for,
+/// and what the script tells a process the worker can wait for ([`Part::told`]). Nobody sleeps for that.
+#[derive(Clone)]
+pub(crate) struct Scenario {
+    /// `group::name`.
+    pub(crate) name: &'static str,
+    /// How many workers the job has.
+    pub(crate) workers: u32,
+    /// After this it has failed.
+    pub(crate) timeout: Duration,
+    /// The only backend with which it makes sense, because it speaks that one's wire format by hand.
+    pub(crate) only: Option<&'static str>,
+    role: Role,
+    script: Script,
+}
+
+impl Scenario {
+    /// `workers` processes that play `role`, which also has to initialise the worker. Without a
+    /// [`script`](Self::script) all of them are started and have to exit with 0.
+    pub(crate) fn new(
+        name: &'static str,
+        workers: u32,
+        role: impl AsyncFn(Part) -> Result<()> + 'static,
+    ) -> Self {
+        let role = Rc::new(role);
+        Self {
+            name,
+            workers,
+            timeout: TIMEOUT_DEFAULT,
+            only: None,
+            role: Rc::new(move |part| {
+                let role = Rc::clone(&role);
+                Box::pin(async move { role(part).await })
+            }),
+            script: script(async |stage: &mut Stage| {
+                stage.start().await?;
+                stage.all_succeed().await
+            }),
+        }
+    }
+
+    /// As [`new`](Self::new), with `body` run by all workers between initialisation and graceful shutdown.
+    pub(crate) fn on_all(
+        name: &'static str,
+        workers: u32,
+        body: impl AsyncFn(&Worker) -> Result<()> + 'static,
+    ) -> Self {
+        Self::new(name, workers, async move |part: Part| {
+            let worker = part.init().await?;
+            body(&worker).await?;
+            leave(&worker).await
+        })
+    }
+
+    /// As [`on_all`](Self::on_all), with `body` run by rank 0 while the others serve.
+    pub(crate) fn on_first(
+        name: &'static str,
+        workers: u32,
+        body: impl AsyncFn(&Worker) -> Result<()> + 'static,
+    ) -> Self {
+        Self::on_all(name, workers, async move |worker: &Worker| match worker.id().0 {
+            0 => body(worker).await,
+            _ => Ok(()),
+        })
+    }
+
+    /// What the runner does, in place of starting all workers and waiting for their success.
+    pub(crate) fn script(mut self, run: impl AsyncFn(&mut Stage) -> Result<()> + 'static) -> Self {
+        self.script = script(run);
+        self
+    }
+
+    /// Takes longer than others, or less.
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Makes sense with `backend` alone.
+    pub(crate) fn only(mut self, backend: &'static str) -> Self {
+        self.only = Some(backend);
+        self
+    }
+
+    /// In a worker's process.
+    pub(crate) fn play(&self, part: Part) -> LocalFuture<'static, Result<()>> {
+        (self.role)(part)
+    }
+
+    /// In the runner.
+    pub(crate) fn direct<'a>(&self, stage: &'a mut Stage) -> LocalFuture<'a, Result<()>> {
+        (self.script)(stage)
+    }
+}
+
+fn script(run: impl AsyncFn(&mut Stage) -> Result<()> + 'static) -> Script {
+    /// Tells the compiler that the closure takes any lifetime.
+    fn any_lifetime<F>(f: F) -> F
+    where
+        F: for<'a> Fn(&'a mut Stage) -> LocalFuture<'a, Result<()>>,
+    {
+        f
+    }
+    let run = Rc::new(run);
+    Rc::new(any_lifetime(move |stage| {
+        let run = Rc::clone(&run);
+        Box::pin(async move { run(stage).await })
+    }))
+}
+
+/// Leaves together with all others, none of which may have been lost.
+pub(crate) async fn leave(worker: &Worker) -> Result<()> {
+    let report = worker.shutdown().await.context("graceful shutdown")?;
+    ensure!(report.lost.is_empty(), "lost on the way: {:?}", report.lost);
+    Ok(())
+}
