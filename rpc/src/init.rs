@@ -194,7 +194,8 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
         timeout: left(),
     };
     let joined = join(&store, joining).await?;
-    let start = AgentStart::new(WorkerId(rank), joined.group.clone(), builder.config);
+    let mut start = AgentStart::new(WorkerId(rank), joined.group.clone(), builder.config);
+    start.functions_digest = functions.digest();
     let agent = match bound.start(start).await {
         Ok(agent) => agent,
         Err(error) => {
