@@ -202,6 +202,31 @@ async fn a_foreign_value_in_a_claims_place_is_an_error_that_names_the_key() {
     assert_eq!(error, JoinError::Unreadable { key: "gen0/rank/1".into() });
 }
 
+/// Rank 0 may host the store and end soon, so it gives rank 1 time to read the claims, but not for ever.
+#[tokio::test(start_paused = true)]
+async fn rank_0_goes_on_when_the_others_have_read_all_claims_or_after_two_seconds() {
+    let pattern = store();
+    for joined in join_all(&pattern, vec![worker("a", 0, 2), worker("b", 1, 2)]).await {
+        joined.unwrap();
+    }
+    let claim_of_b = pattern.get("job/gen0/rank/1").await.unwrap().unwrap();
+    for (seen_after_ms, takes_ms) in [(700, 700..800), (60_000, 2000..2100)] {
+        let store = store();
+        store.set("job/gen0/rank/1", &claim_of_b).await.unwrap();
+        let began = Instant::now();
+        let seen = async {
+            tokio::time::sleep(Duration::from_millis(seen_after_ms)).await;
+            store.set("job/gen0/seen/1", b"1").await.unwrap();
+        };
+        let joined = async {
+            join(&store, worker("a", 0, 2)).await.unwrap();
+            began.elapsed().as_millis()
+        };
+        let (took_ms, ()) = tokio::join!(joined, seen);
+        assert!(takes_ms.contains(&took_ms), "{took_ms} ms");
+    }
+}
+
 /// Rank 1 meets the store of an earlier generation, which its host closes while rank 1 waits there.
 #[tokio::test]
 async fn a_store_that_is_closed_while_one_waits_means_starting_over_with_the_next() {
