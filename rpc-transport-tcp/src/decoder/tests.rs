@@ -1,3 +1,5 @@
+//! Bytes cut anywhere give the frames that were sent; what breaks the limits is refused.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rpc_core::{PART_ALIGN, Violation};

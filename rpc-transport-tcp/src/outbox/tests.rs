@@ -1,3 +1,5 @@
+//! Writes of any size give the frames of each lane, whole and in order.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rpc_core::wire::{Header, frame};
