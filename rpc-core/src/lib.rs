@@ -4,6 +4,23 @@
 //! does not depend on how bytes travel: most programs use it through the facade crate `rpc`, and custom
 //! stacks build on it directly.
 //!
+//! ```
+//! use rpc_macros::function;
+//!
+//! #[function(crate = "rpc_core")] // without the option for users of the facade
+//! fn add(a: i64, b: i64) -> i64 {
+//!     a + b
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = rpc_testing::Cluster::new(2).await; // two engines over a network in memory
+//! let client = cluster.client("worker0"); // `Client::new(agent, codecs)` over any agent
+//! assert_eq!(client.rpc_async("worker1", add, (1, 2)).await?, 3);
+//! cluster.shutdown().await?;
+//! # Ok(()) }
+//! ```
+//!
 //! **Start** with [`Client`], which makes typed calls over an [`Agent`]. There are two ways in for a stack
 //! of your own: implement [`Transport`] (frames) and get the engine, [`TransportAgent`], with deadlines,
 //! cancellation, thread pool and graceful shutdown; or implement [`Agent`] whole.
