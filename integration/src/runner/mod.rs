@@ -92,7 +92,7 @@ impl Run {
                 let failure = self.judge(&mut stage).await;
                 (stage.take_notes(), failure)
             }
-            Err(error) => (Vec::new(), Some(Failure { error: format!("{error:?}"), output: String::new() })),
+            Err(error) => (Vec::new(), Some(Failure { error: format!("{error:#}"), output: String::new() })),
         };
         let took = began.elapsed();
         Outcome { name: self.scenario.name, backend: self.backend, took, notes, failure }
@@ -108,7 +108,7 @@ impl Run {
             Ok(()) => None,
             Err(error) => {
                 stage.hear_out().await;
-                Some(Failure { error: format!("{error:?}"), output: output_of(stage) })
+                Some(Failure { error: format!("{error:#}"), output: output_of(stage) })
             }
         };
         stage.end().await;

@@ -65,7 +65,7 @@ impl Outcome {
             true => String::new(),
             false => format!("  ({})", self.notes.join(", ")),
         };
-        format!("{result} {:<5} {:<50} {:>6.2} s{notes}", self.backend, self.name, self.took.as_secs_f64())
+        format!("{result} {:<5} {:<56} {:>6.2} s{notes}", self.backend, self.name, self.took.as_secs_f64())
     }
 
     fn to_json(&self) -> serde_json::Value {

@@ -157,6 +157,11 @@ impl Stage {
         .await
     }
 
+    /// How many workers the scenario has.
+    pub(crate) fn world_size(&self) -> u32 {
+        self.world_size
+    }
+
     /// An address of loopback that no other run of a scenario uses, where the system has more than one.
     pub(crate) fn host(&self) -> IpAddr {
         self.host
