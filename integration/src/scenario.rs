@@ -17,8 +17,8 @@ pub(crate) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 type Role = Rc<dyn Fn(Part) -> LocalFuture<'static, Result<()>>>;
 type Script = Rc<dyn for<'a> Fn(&'a mut Stage) -> LocalFuture<'a, Result<()>>>;
 
-/// How long a scenario may take unless it says otherwise.
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// After this a scenario has failed. Nothing in it may take nearly as long.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One scenario: a *role* that every worker process plays, and a *script* by which the runner starts,
 /// disturbs and judges them.
@@ -32,8 +32,6 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// How many workers the job has.
     pub(crate) workers: u32,
-    /// After this it has failed.
-    pub(crate) timeout: Duration,
     /// The only backend with which it makes sense, because it speaks that one's wire format by hand.
     pub(crate) only: Option<&'static str>,
     role: Role,
@@ -52,7 +50,6 @@ impl Scenario {
         Self {
             name,
             workers,
-            timeout: TIMEOUT_DEFAULT,
             only: None,
             role: Rc::new(move |part| {
                 let role = Rc::clone(&role);
@@ -93,12 +90,6 @@ impl Scenario {
     /// What the runner does, in place of starting all workers and waiting for their success.
     pub(crate) fn script(mut self, run: impl AsyncFn(&mut Stage) -> Result<()> + 'static) -> Self {
         self.script = script(run);
-        self
-    }
-
-    /// Takes longer than others, or less.
-    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
         self
     }
 

@@ -1,15 +1,29 @@
 //! All scenarios. Groups and names are those of torch's own tests where they test the same.
 
 mod basic;
+mod bounds;
 mod errors;
+mod hostile;
 mod init;
+mod launcher;
 mod nested;
+mod shutdown;
 mod timeouts;
 
 use crate::scenario::Scenario;
 
 /// All scenarios, in the order in which they run.
 pub(crate) fn all() -> Vec<Scenario> {
-    [init::scenarios(), basic::scenarios(), nested::scenarios(), errors::scenarios(), timeouts::scenarios()]
-        .concat()
+    [
+        init::scenarios(),
+        basic::scenarios(),
+        nested::scenarios(),
+        errors::scenarios(),
+        timeouts::scenarios(),
+        shutdown::scenarios(),
+        hostile::scenarios(),
+        launcher::scenarios(),
+        bounds::scenarios(),
+    ]
+    .concat()
 }

@@ -18,7 +18,7 @@ use self::args::Args;
 use self::report::{Failure, Outcome, Report, output_of};
 use self::stage::Stage;
 use crate::groups;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, TIMEOUT};
 
 /// Runs what `args` choose. Whether all of it passed.
 pub(crate) fn run(args: &Args) -> Result<bool> {
@@ -99,10 +99,9 @@ impl Run {
     }
 
     async fn judge(&self, stage: &mut Stage) -> Option<Failure> {
-        let timeout = self.scenario.timeout;
-        let result = match tokio::time::timeout(timeout, self.scenario.direct(stage)).await {
+        let result = match tokio::time::timeout(TIMEOUT, self.scenario.direct(stage)).await {
             Ok(result) => result,
-            Err(_) => Err(anyhow!("not done within {timeout:?}")),
+            Err(_) => Err(anyhow!("not done within {TIMEOUT:?}")),
         };
         let failure = match result {
             Ok(()) => None,

@@ -157,6 +157,11 @@ impl Stage {
         .await
     }
 
+    /// Its name.
+    pub(crate) fn scenario(&self) -> &'static str {
+        self.scenario
+    }
+
     /// How many workers the scenario has.
     pub(crate) fn world_size(&self) -> u32 {
         self.world_size
@@ -178,11 +183,6 @@ impl Stage {
     /// Somebody else's service at [`host`](Self::host), on any port.
     pub(crate) async fn listener(&self) -> Result<TcpListener> {
         TcpListener::bind((self.host, 0)).await.context("a stand-in for another service")
-    }
-
-    /// The name of the job for workers that are [launched](Self::launched).
-    pub(crate) fn job(&self) -> &str {
-        &self.job
     }
 
     /// The port of the store, which is hosted from the first call on.

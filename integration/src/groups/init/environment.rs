@@ -108,8 +108,14 @@ async fn check(stage: &mut Stage, kind: &str, parts: &[&str], change: impl Fn(&m
 
 async fn missing(stage: &mut Stage) -> Result<()> {
     for variable in ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"] {
-        check(stage, "MISSING", &[variable], |command| drop(command.env_remove(variable))).await?;
-        check(stage, "MISSING", &[variable], |command| drop(command.env(variable, ""))).await?;
+        check(stage, "MISSING", &[variable], |command| {
+            command.env_remove(variable);
+        })
+        .await?;
+        check(stage, "MISSING", &[variable], |command| {
+            command.env(variable, "");
+        })
+        .await?;
     }
     Ok(())
 }
@@ -126,9 +132,15 @@ async fn malformed(stage: &mut Stage) -> Result<()> {
         ("TORCHELASTIC_USE_AGENT_STORE", "perhaps"),
     ] {
         let parts = [variable, value, "expected"];
-        check(stage, "MALFORMED", &parts, |command| drop(command.env(variable, value))).await?;
+        check(stage, "MALFORMED", &parts, |command| {
+            command.env(variable, value);
+        })
+        .await?;
     }
-    check(stage, "RANGE", &["RANK is 2", "WORLD_SIZE is 2"], |command| drop(command.env("RANK", "2"))).await
+    check(stage, "RANGE", &["RANK is 2", "WORLD_SIZE is 2"], |command| {
+        command.env("RANK", "2");
+    })
+    .await
 }
 
 async fn rank_out_of_range(part: Part) -> Result<()> {
