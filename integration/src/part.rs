@@ -59,10 +59,13 @@ pub(crate) fn variable(name: &str) -> Result<String> {
 
 /// Plays the part at `place`. Errors are for the standard error of this process.
 pub(crate) fn run(place: &Place) -> Result<bool> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // RUST_LOG may ask for more of single targets, not for less: scripts wait for lines of the log.
+    let more = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = EnvFilter::new(format!("{more},info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
 
-    let scenario = groups::all().into_iter().find(|scenario| scenario.name == place.scenario);
+    let scenario =
+        groups::all().into_iter().chain(groups::selftest()).find(|scenario| scenario.name == place.scenario);
     let scenario = scenario.with_context(|| format!("there is no scenario {}", place.scenario))?;
     let rank = match place.rank {
         Some(rank) => rank,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rpc::Worker;
+use rpc::{Shutdown, Worker};
 
 use crate::part::Part;
 use crate::runner::stage::Stage;
@@ -17,8 +17,9 @@ pub(crate) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 type Role = Rc<dyn Fn(Part) -> LocalFuture<'static, Result<()>>>;
 type Script = Rc<dyn for<'a> Fn(&'a mut Stage) -> LocalFuture<'a, Result<()>>>;
 
-/// After this a scenario has failed. Nothing in it may take nearly as long.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long workers wait for each other when they leave: less than the runner does, so that whoever is
+/// missing is named.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One scenario: a *role* that every worker process plays, and a *script* by which the runner starts,
 /// disturbs and judges them.
@@ -127,7 +128,8 @@ fn script(run: impl AsyncFn(&mut Stage) -> Result<()> + 'static) -> Script {
 
 /// Leaves together with all others, none of which may have been lost.
 pub(crate) async fn leave(worker: &Worker) -> Result<()> {
-    let report = worker.shutdown().await.context("graceful shutdown")?;
+    let how = Shutdown::Graceful { timeout: Some(LEAVE_TIMEOUT) };
+    let report = worker.shutdown_with(how).await.context("graceful shutdown")?;
     ensure!(report.lost.is_empty(), "lost on the way: {:?}", report.lost);
     Ok(())
 }

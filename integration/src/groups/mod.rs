@@ -7,6 +7,7 @@ mod hostile;
 mod init;
 mod launcher;
 mod nested;
+mod selftest;
 mod shutdown;
 mod timeouts;
 
@@ -26,4 +27,9 @@ pub(crate) fn all() -> Vec<Scenario> {
         bounds::scenarios(),
     ]
     .concat()
+}
+
+/// Scenarios that test the runner.
+pub(crate) fn selftest() -> Vec<Scenario> {
+    selftest::scenarios()
 }

@@ -71,6 +71,12 @@ fn nest(depth: u32) -> Result<u32, String> {
 }
 
 #[rpc::function]
+async fn blocks_in_async() -> Option<String> {
+    let worker = Worker::current();
+    worker.rpc_sync(next(&worker), add, (1, 2)).err().map(|error| error.to_string())
+}
+
+#[rpc::function]
 async fn light(n: u64) -> u64 {
     n
 }
@@ -96,6 +102,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::on_all("nested::nested_rpc", 3, nested_rpc),
         Scenario::on_all("nested::nested_blocking", 3, nested_blocking),
+        Scenario::on_all("nested::blocking_in_an_async_handler_is_refused", 2, blocking_in_async),
         Scenario::on_all("nested::multi_layer_nested_async_rpc", 4, multi_layer),
         Scenario::on_all("nested::nested_tree", 3, nested_tree),
         Scenario::on_all("nested::stress_light_rpc", 3, stress_light),
@@ -121,6 +128,13 @@ async fn nested_blocking(worker: &Worker) -> Result<()> {
         // This runtime has threads to spare, so waiting on one of them is fine.
         ensure!(worker.rpc_sync(to, add_on_blocking, (via.into(), 1, 2))? == 3);
     }
+    Ok(())
+}
+
+/// It would stop the loop that brings the reply, so it is an error that says what to do instead.
+async fn blocking_in_async(worker: &Worker) -> Result<()> {
+    let text = worker.rpc_async(next(worker), blocks_in_async, ()).await?;
+    ensure!(text.as_ref().is_some_and(|text| text.contains("await rpc_async instead")), "{text:?}");
     Ok(())
 }
 

@@ -31,6 +31,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) jobs: u8,
 
+    /// After how many seconds a scenario has failed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+
+    /// Run scenarios that fail on purpose, in place of all others
+    #[arg(long, hide = true)]
+    pub(crate) selftest: bool,
+
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }

@@ -9,7 +9,7 @@ pub(crate) mod stage;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use tokio::task::LocalSet;
@@ -18,12 +18,12 @@ use self::args::Args;
 use self::report::{Failure, Outcome, Report, output_of};
 use self::stage::Stage;
 use crate::groups;
-use crate::scenario::{Scenario, TIMEOUT};
+use crate::scenario::Scenario;
 
 /// Runs what `args` choose. Whether all of it passed.
 pub(crate) fn run(args: &Args) -> Result<bool> {
-    let scenarios: Vec<Scenario> =
-        groups::all().into_iter().filter(|scenario| args.chooses(scenario.name)).collect();
+    let all = if args.selftest { groups::selftest() } else { groups::all() };
+    let scenarios: Vec<Scenario> = all.into_iter().filter(|scenario| args.chooses(scenario.name)).collect();
     ensure!(!scenarios.is_empty(), "no scenario is called like that; --list prints all names");
     let backends = args.backends()?;
     if args.list {
@@ -35,7 +35,13 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     for backend in &backends {
         let fitting = scenarios.iter().filter(|scenario| scenario.only.is_none_or(|only| only == backend));
         for scenario in fitting {
-            runs.push_back(Run { scenario: scenario.clone(), backend: backend.clone(), number: runs.len() });
+            let (scenario, backend) = (scenario.clone(), backend.clone());
+            runs.push_back(Run {
+                scenario,
+                backend,
+                number: runs.len(),
+                timeout: Duration::from_secs(args.timeout),
+            });
         }
     }
     // One thread is enough: it waits. What works are the processes.
@@ -82,6 +88,7 @@ struct Run {
     backend: String,
     /// Distinguishes the runs of this runner.
     number: usize,
+    timeout: Duration,
 }
 
 impl Run {
@@ -99,9 +106,10 @@ impl Run {
     }
 
     async fn judge(&self, stage: &mut Stage) -> Option<Failure> {
-        let result = match tokio::time::timeout(TIMEOUT, self.scenario.direct(stage)).await {
+        let timeout = self.timeout;
+        let result = match tokio::time::timeout(timeout, self.scenario.direct(stage)).await {
             Ok(result) => result,
-            Err(_) => Err(anyhow!("not done within {TIMEOUT:?}")),
+            Err(_) => Err(anyhow!("not done within {timeout:?}")),
         };
         let failure = match result {
             Ok(()) => None,
@@ -127,7 +135,8 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_begin_with_their_group() {
-        let mut names: Vec<&str> = groups::all().iter().map(|scenario| scenario.name).collect();
+        let mut names: Vec<&str> =
+            groups::all().iter().chain(&groups::selftest()).map(|scenario| scenario.name).collect();
         assert!(names.iter().all(|name| name.split_once("::").is_some()), "{names:?}");
         let count = names.len();
         names.sort_unstable();

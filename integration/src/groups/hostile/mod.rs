@@ -1,6 +1,6 @@
 //! Bytes from hostile peers: they get a closed link, and cost bounded memory and time.
 //!
-//! In every scenario worker0 is the victim, and worker1 calls it without a pause: those calls have to go on.
+//! In every scenario worker0 is the victim, and worker1 calls it all the time: those calls have to go on.
 //! The attacks speak TCP by hand, as strangers from the runner's process ([`stranger`]), or as a worker of
 //! the job that goes bad after the handshake ([`member`]).
 
@@ -49,7 +49,7 @@ async fn victim_and_caller(mut part: Part) -> Result<()> {
     }
     worker.rpc_async("worker0", echo, (vec![1; 10],)).await?;
     say("CALLING");
-    let calls = call_without_pause(&worker);
+    let calls = go_on_calling(&worker);
     tokio::select! {
         failed = calls => failed?,
         told = part.told("ENOUGH") => told?,
@@ -57,9 +57,11 @@ async fn victim_and_caller(mut part: Part) -> Result<()> {
     leave(&worker).await
 }
 
-/// Ends only by an error.
-async fn call_without_pause(worker: &Worker) -> Result<()> {
+/// Ends only by an error. Paced, so that other scenarios get their share of the machine.
+async fn go_on_calling(worker: &Worker) -> Result<()> {
+    let mut pace = tokio::time::interval(Duration::from_millis(1));
     for n in 0_u64.. {
+        pace.tick().await;
         let data = n.to_le_bytes().repeat(100);
         let echoed = worker.rpc_async("worker0", echo, (data.clone(),)).timeout(CALL).await;
         ensure!(echoed.context("a call beside the attack")? == data);
