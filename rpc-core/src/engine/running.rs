@@ -1,6 +1,7 @@
 //! The requests of one peer that are in progress here, so that a cancel or a new deadline finds them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -45,9 +46,13 @@ impl Running {
     /// # Errors
     /// The peer has used the id twice.
     pub(super) fn insert(&mut self, call: u64, context: CallContext) -> Result<(), Violation> {
-        match self.requests.insert(call, Request { context, task: None }) {
-            None => Ok(()),
-            Some(_) => Err(Violation::DuplicateCall(call)),
+        match self.requests.entry(call) {
+            Entry::Vacant(place) => {
+                place.insert(Request { context, task: None });
+                Ok(())
+            }
+            // The first one stays, to be stopped with its link.
+            Entry::Occupied(_) => Err(Violation::DuplicateCall(call)),
         }
     }
 

@@ -110,7 +110,10 @@ fn spawn(
 ) -> Result<(), Violation> {
     let (peer, call) = (Arc::clone(&answer.peer), answer.call);
     let shared = Arc::clone(&answer.shared);
-    peer.running.lock().insert(call, context.clone())?;
+    if let Err(violation) = peer.running.lock().insert(call, context.clone()) {
+        answer.discard();
+        return Err(violation);
+    }
     let task = shared.spawn(async move {
         answer.shared.mark_driver_thread();
         // A panic leaves the answer to its drop.
@@ -156,7 +159,10 @@ fn block(
 ) -> Result<(), Violation> {
     let (peer, call) = (Arc::clone(&answer.peer), answer.call);
     let shared = Arc::clone(&answer.shared);
-    peer.running.lock().insert(call, context)?;
+    if let Err(violation) = peer.running.lock().insert(call, context) {
+        answer.discard();
+        return Err(violation);
+    }
     // The answer is shared so that it is still here if there is no thread.
     let answer = Arc::new(parking_lot::Mutex::new(Some(answer)));
     let on_thread = Arc::clone(&answer);
@@ -193,6 +199,11 @@ enum AnswerTo {
 impl Answer {
     fn send(mut self, response: Response, flush: Flush) {
         self.send_once(response, flush);
+    }
+
+    /// Answers nothing: the link is about to be closed, and another request has this call id.
+    fn discard(mut self) {
+        self.sent = true;
     }
 
     fn send_once(&mut self, response: Response, flush: Flush) {
