@@ -124,7 +124,7 @@ async fn interrupt(stage: &mut Stage) -> Result<()> {
 
 /// Two launchers, as if on two machines; the second comes first.
 async fn two_launchers(stage: &mut Stage) -> Result<()> {
-    let (host, port) = (stage.host().to_string(), stage.free_port().await?.to_string());
+    let (host, port) = (stage.host().to_string(), stage.free_port()?.to_string());
     for node in ["1", "0"] {
         let shape = ["--nproc", "2", "--nnodes", "2", "--node-rank", node];
         let master = ["--master-addr", &host, "--master-port", &port];

@@ -1,12 +1,13 @@
 //! [`Stage`]: what a scenario's script has at hand.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rpc_rendezvous::TcpStoreServer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
 use super::process::Process;
@@ -176,8 +177,12 @@ impl Stage {
     ///
     /// Nobody else takes it either, because nobody else uses that address; where the system has a single
     /// address of loopback, something else may.
-    pub(crate) async fn free_port(&self) -> Result<u16> {
-        Ok(self.listener().await?.local_addr().context("a port")?.port())
+    pub(crate) fn free_port(&self) -> Result<u16> {
+        let socket = if self.host.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // Never listens, and lets others bind it: see `retire`.
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::new(self.host, 0)).context("a free port")?;
+        Ok(socket.local_addr()?.port())
     }
 
     /// Somebody else's service at [`host`](Self::host), on any port.
@@ -241,6 +246,17 @@ impl Stage {
             process.end().await;
         }
     }
+}
+
+/// Ends a stand-in so that its port can be bound at once.
+///
+/// Closing it is not enough: a process that another scenario starts at this moment has a copy of the socket
+/// until its program is loaded. On Linux this ends the listening itself, for all copies; elsewhere it does
+/// nothing, and the port is free a moment later.
+pub(crate) fn retire(listener: TcpListener) -> Result<()> {
+    let socket = TcpStream::from(OwnedFd::from(listener.into_std()?));
+    let _unsupported_elsewhere = socket.shutdown(Shutdown::Both);
+    Ok(())
 }
 
 /// Takes the launchers' variables out of the environment of `command`.

@@ -39,7 +39,7 @@ async fn meet(part: Part) -> Result<()> {
 
 /// The four variables and nothing else: rank 0 hosts the store.
 pub(crate) async fn plain(stage: &mut Stage) -> Result<()> {
-    let port = stage.free_port().await?;
+    let port = stage.free_port()?;
     for rank in 0..stage.world_size() {
         let mut command = stage.at(rank, port);
         stage.spawn(rank, &mut command)?;

@@ -36,7 +36,7 @@ async fn meet_by_url(part: Part) -> Result<()> {
 }
 
 async fn by_tcp(stage: &mut Stage) -> Result<()> {
-    let url = format!("tcp://{}:{}", stage.host(), stage.free_port().await?);
+    let url = format!("tcp://{}:{}", stage.host(), stage.free_port()?);
     by_url(stage, &url).await
 }
 

@@ -8,7 +8,7 @@ use rpc::rpc_core::StoreError;
 use tokio::io::AsyncWriteExt;
 
 use crate::part::{Part, say, variable};
-use crate::runner::stage::Stage;
+use crate::runner::stage::{Stage, retire};
 use crate::scenario::{Scenario, leave};
 
 /// How long the workers here are willing to wait.
@@ -90,7 +90,7 @@ async fn store_unreachable(part: Part) -> Result<()> {
 
 /// Rank 0 never comes, nor does the launcher's store for the other one.
 async fn nobody_hosts(stage: &mut Stage) -> Result<()> {
-    let port = stage.free_port().await?;
+    let port = stage.free_port()?;
     start_at(stage, port, &[1])?;
     let mut command = stage.at(0, port);
     stage.spawn(0, command.env("RPC_STORE_HOSTED", "1"))?;
@@ -116,14 +116,15 @@ async fn host_late(stage: &mut Stage) -> Result<()> {
     }
     // Each of them waits for an answer, so two connections are two workers.
     let knocks = [stand_in.accept().await?, stand_in.accept().await?];
-    drop((knocks, stand_in));
+    drop(knocks);
+    retire(stand_in)?;
     stage.host_store_at(port).await?;
     stage.all_succeed().await
 }
 
 /// Rank 0, which hosts the store, is started when the others are under way.
 async fn rank_0_last(stage: &mut Stage) -> Result<()> {
-    let port = stage.free_port().await?;
+    let port = stage.free_port()?;
     start_at(stage, port, &[1, 2])?;
     stage.all_say("STARTING").await?;
     start_at(stage, port, &[0])?;
