@@ -128,12 +128,14 @@ impl Held {
     /// Takes the claim back; if this worker is what keeps the others from being a group, says so in its place.
     pub(super) async fn give_up(mut self, error: &JoinError) {
         let Some(store) = self.store.take() else { return };
-        let tell = matches!(
-            error,
-            JoinError::DuplicateName { .. }
-                | JoinError::WorldSizeMismatch { .. }
-                | JoinError::BackendMismatch { .. }
-        );
+        let tell = match error {
+            // Told by whoever sees it. A third worker must not be taken for the reason by one of the two.
+            JoinError::DuplicateName { first, second, .. } => {
+                [first, second].contains(&&self.claim.member.info.id)
+            }
+            JoinError::WorldSizeMismatch { .. } | JoinError::BackendMismatch { .. } => true,
+            _ => false,
+        };
         let done = if tell {
             let refused = Entry::Refused(Refusal { claim: self.claim.clone(), reason: error.to_string() });
             store.set(&self.key, &refused.to_bytes()).await

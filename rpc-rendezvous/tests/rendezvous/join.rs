@@ -58,7 +58,8 @@ async fn a_world_of_one_waits_for_nobody() {
 #[tokio::test(start_paused = true)]
 async fn one_name_for_two_ranks_fails_all_within_seconds_and_names_both() {
     let began = Instant::now();
-    let results = join_all(&store(), vec![worker("a", 0, 3), worker("b", 1, 3), worker("a", 2, 3)]).await;
+    let store = store();
+    let results = join_all(&store, vec![worker("a", 0, 3), worker("b", 1, 3), worker("a", 2, 3)]).await;
     let both = JoinError::DuplicateName { name: name("a"), first: WorkerId(0), second: WorkerId(2) };
     for result in results {
         match result.unwrap_err() {
@@ -67,6 +68,9 @@ async fn one_name_for_two_ranks_fails_all_within_seconds_and_names_both() {
             error => assert_eq!(error, both),
         }
     }
+    // Only those two refuse: the other one is not what keeps the rest from being a group.
+    assert!(store.get("job/gen0/rank/2").await.unwrap().is_some());
+    assert_eq!(store.get("job/gen0/rank/1").await.unwrap(), None);
     assert!(began.elapsed() < Duration::from_secs(3), "not the timeout: {:?}", began.elapsed());
 }
 
