@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::lines::LineSplitter;
 
@@ -31,6 +32,14 @@ const READ_LEN: usize = 8 * 1024;
 /// How long a stream may say nothing, after its worker has ended, before it is given up. Only a process that
 /// left the worker's process group can still hold it open then.
 const SILENCE_AFTER_EXIT: Duration = Duration::from_millis(500);
+
+/// How long a stream is waited for in all, after its worker has ended, if such a process goes on writing.
+const WAIT_AFTER_EXIT: Duration = Duration::from_secs(2);
+
+/// How much is read of a stream, in bytes, after its worker has ended, if such a process writes so fast that
+/// there is no waiting. What the worker itself wrote is in the pipe by then, and a pipe holds no more than this
+/// (64 KiB at first, 1 MiB at most without privileges), so nothing of that is lost.
+const READ_AFTER_EXIT: usize = 1 << 20;
 
 /// What becomes of the output of a worker.
 #[derive(Clone, Default)]
@@ -224,21 +233,53 @@ fn prefix(rank: u32, name: &str, coloured: bool) -> Vec<u8> {
     format!("{style}[{name}]{style:#} ").into_bytes()
 }
 
+/// What a stream is still granted once its worker has ended. Time in which the launcher's own output blocks
+/// does not count: the reader of that may be a pager.
+struct Remainder {
+    wait: Duration,
+    bytes: usize,
+}
+
+impl Remainder {
+    fn is_spent(&self) -> bool {
+        self.wait.is_zero() || self.bytes == 0
+    }
+
+    /// How long the next read may take.
+    fn patience(&self) -> Duration {
+        self.wait.min(SILENCE_AFTER_EXIT)
+    }
+
+    fn spend(&mut self, waited: Duration, bytes: usize) {
+        // A launcher that was stopped for a while, and not the stream, can be the reason for a longer wait.
+        self.wait = self.wait.saturating_sub(waited.min(SILENCE_AFTER_EXIT));
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
 async fn read_lines(mut from: impl AsyncRead + Unpin, sink: Sink, mut running: watch::Receiver<()>) {
     let mut splitter = LineSplitter::default();
     let mut buffer = vec![0; READ_LEN];
-    let mut ended = false;
-    loop {
+    let mut remainder: Option<Remainder> = None;
+    while !remainder.as_ref().is_some_and(Remainder::is_spent) {
+        let asked = Instant::now();
+        let patience = remainder.as_ref().map(Remainder::patience);
         let read = tokio::select! {
-            read = from.read(&mut buffer) => read,
-            _ = running.changed(), if !ended => {
-                ended = true;
+            // In this order: a stream that always has something must not hide the worker's end, and what is
+            // there to be read is read before time is looked at.
+            biased;
+            _ = running.changed(), if remainder.is_none() => {
+                remainder = Some(Remainder { wait: WAIT_AFTER_EXIT, bytes: READ_AFTER_EXIT });
                 continue;
             }
-            () = tokio::time::sleep(SILENCE_AFTER_EXIT), if ended => break,
+            read = from.read(&mut buffer) => read,
+            () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => break,
         };
         // An error of a pipe's read end says no more than its end does.
         let Ok(len @ 1..) = read else { break };
+        if let Some(remainder) = &mut remainder {
+            remainder.spend(asked.elapsed(), len);
+        }
         let mut bytes = &buffer[..len];
         while let Some(line) = splitter.next_line(&mut bytes) {
             if !sink.take(line).await {

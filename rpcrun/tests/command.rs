@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -178,6 +178,24 @@ fn a_launcher_whose_output_nobody_reads_can_still_be_stopped() {
         std::thread::sleep(Duration::from_millis(5));
     };
     assert_eq!(code, Some(130));
+}
+
+#[test]
+fn a_process_that_left_its_worker_and_goes_on_writing_does_not_hold_up_the_end() {
+    let pauses = "i=0; while [ $i -lt 120 ]; do echo tick; i=$((i+1)); sleep 0.1; done";
+    // Ends by itself, because its reader is gone.
+    let never_pauses = "exec yes";
+    for writer in [pauses, never_pauses] {
+        // The worker waits for the first line, so that the writer has left its group when it ends.
+        let script = "mkfifo $DIR/gate; setsid sh -c \"echo > $DIR/gate; $WRITER\" & read go < $DIR/gate; \
+                      echo last; exit 3";
+        let dir = tempfile::tempdir().unwrap();
+        let began = Instant::now();
+        let output = rpcrun(&[], script).env("DIR", dir.path()).env("WRITER", writer).output().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{writer}: {:?}", began.elapsed());
+        assert_eq!(output.status.code(), Some(3), "{writer}");
+        assert!(text(&output.stdout).contains("[worker0] last\n"), "{writer}");
+    }
 }
 
 #[test]
