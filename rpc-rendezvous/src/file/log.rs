@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! file   = magic(8) record*
-//! record = payload_bytes(u32) check(u32) payload       numbers are little-endian
+//! record = payload_bytes(u32) check_of_those_4_bytes(u32) check_of_payload(u32) payload
 //! payload = 1 key_bytes(u16) key value                 set
 //!         | 2 key_bytes(u16) key                       delete
 //! ```
+//! Numbers are little-endian.
 //!
 //! All writing and replaying is done under the file's lock. A process that dies while it appends leaves a
 //! prefix of one record at the end; the next one to take the lock finds that the record reaches beyond the
-//! end of the file, or that its check is wrong and nothing follows it, and cuts it off.
+//! end of the file, or that its check is wrong and nothing follows it, and cuts it off. The length has a check
+//! of its own, because a damaged one could make all that follows look like such a prefix.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -23,7 +25,7 @@ use crate::limits::StoreLimits;
 use crate::map::Map;
 
 const MAGIC: &[u8; 8] = b"RPCFILE1";
-const HEAD_BYTES: usize = 8;
+const HEAD_BYTES: usize = 12;
 /// The file never grows beyond this.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 /// How long another process may hold the lock. It does so for microseconds, unless it was stopped.
@@ -48,7 +50,13 @@ enum Change<'a> {
 impl Log {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = opened.map_err(|error| io_error(path, &error))?;
+        let file = opened.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::Io {
+                address: address(path),
+                cause: format!("{error}; its directory must exist, so create that first"),
+            },
+            _ => io_error(path, &error),
+        })?;
         let mut log = Self { path: path.to_owned(), file, map: Map::default(), end: 0 };
         log.locked(|_| Ok(()))?;
         Ok(log)
@@ -206,8 +214,12 @@ fn next_record(bytes: &[u8]) -> Scan<'_> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEAD_BYTES>() else {
         return if bytes.is_empty() { Scan::End } else { Scan::Torn };
     };
-    let [l0, l1, l2, l3, c0, c1, c2, c3] = *head;
-    let payload_bytes = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    let [l0, l1, l2, l3, d0, d1, d2, d3, c0, c1, c2, c3] = *head;
+    let length = [l0, l1, l2, l3];
+    if check(&length) != u32::from_le_bytes([d0, d1, d2, d3]) {
+        return Scan::Damaged;
+    }
+    let payload_bytes = u32::from_le_bytes(length) as usize;
     let Some(payload) = rest.get(..payload_bytes) else { return Scan::Torn };
     let last = rest.len() == payload_bytes;
     match (check(payload) == u32::from_le_bytes([c0, c1, c2, c3]), decode(payload)) {
@@ -224,14 +236,16 @@ fn encode(change: &Change<'_>) -> Vec<u8> {
     };
     let payload_bytes = 3 + key.len() + value.len();
     let mut record = Vec::with_capacity(HEAD_BYTES + payload_bytes);
-    record.extend((payload_bytes as u32).to_le_bytes());
+    let length = (payload_bytes as u32).to_le_bytes();
+    record.extend(length);
+    record.extend(check(&length).to_le_bytes());
     record.extend([0; 4]);
     record.push(tag);
     record.extend((key.len() as u16).to_le_bytes());
     record.extend(key.as_bytes());
     record.extend(value);
     let check = check(&record[HEAD_BYTES..]);
-    record[4..HEAD_BYTES].copy_from_slice(&check.to_le_bytes());
+    record[8..HEAD_BYTES].copy_from_slice(&check.to_le_bytes());
     record
 }
 
@@ -246,8 +260,8 @@ fn decode(payload: &[u8]) -> Option<Change<'_>> {
     }
 }
 
-fn check(payload: &[u8]) -> u32 {
-    fnv1a(payload) as u32
+fn check(bytes: &[u8]) -> u32 {
+    fnv1a(bytes) as u32
 }
 
 fn address(path: &Path) -> String {
@@ -318,6 +332,24 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let error = Log::open(&path).unwrap_err();
         assert!(error.to_string().contains("damaged at byte 8"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_length_is_an_error_that_says_where_and_costs_nothing() {
+        let (_dir, path) = temp();
+        let mut log = Log::open(&path).unwrap();
+        for key in ["a", "b", "c"] {
+            set(&mut log, key, b"1");
+        }
+        let good = std::fs::read(&path).unwrap();
+        for bit in 0..32 {
+            let mut bytes = good.clone();
+            bytes[MAGIC.len() + bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bytes).unwrap();
+            let error = Log::open(&path).unwrap_err();
+            assert!(error.to_string().contains("damaged at byte 8"), "bit {bit}: {error}");
+            assert_eq!(std::fs::read(&path).unwrap(), bytes, "bit {bit}");
+        }
     }
 
     #[test]
