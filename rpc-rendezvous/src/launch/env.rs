@@ -21,6 +21,10 @@ use crate::hash::fnv1a;
 /// `TORCHELASTIC_USE_AGENT_STORE=True` says that torch's launcher listens there, so that the store has to be
 /// beside it ([`StoreHost::Rank0Beside`]). A variable that is set to nothing counts as not set.
 ///
+/// Where launchers are nested, the innermost one counts. rpcrun removes torchrun's variables, so if
+/// `TORCHELASTIC_USE_AGENT_STORE` is there at all, torchrun runs below rpcrun and not the other way round:
+/// `RPC_STORE_HOSTED` then speaks of another store, and `TORCHELASTIC_RUN_ID` comes before `RPC_JOB_ID`.
+///
 /// ```
 /// use rpc_rendezvous::{LaunchEnv, Meeting, StoreHost};
 /// let env = LaunchEnv::from_vars(|name| {
@@ -141,7 +145,8 @@ struct Slurm {
 fn job(vars: &Vars<'_>, slurm: Option<&Slurm>) -> Result<Option<String>, LaunchError> {
     let restart = vars.number("TORCHELASTIC_RESTART_COUNT", "a number of restarts")?;
     let torch = vars.text("TORCHELASTIC_RUN_ID").map(|run| format!("torch-{run}"));
-    if let Some(job) = vars.text("RPC_JOB_ID").or(torch) {
+    let ours = vars.text("RPC_JOB_ID");
+    if let Some(job) = if torch_is_innermost(vars) { torch.or(ours) } else { ours.or(torch) } {
         return Ok(Some(match restart {
             Some(restart) => format!("{job}-restart{restart}"),
             None => job,
@@ -153,8 +158,13 @@ fn job(vars: &Vars<'_>, slurm: Option<&Slurm>) -> Result<Option<String>, LaunchE
     Ok(Some(format!("slurm-{job}{}{}", part("SLURM_STEP_ID", "."), part("SLURM_RESTART_COUNT", "-restart"))))
 }
 
+/// Whether torch's launcher started this process, below rpcrun if that had a part in it.
+fn torch_is_innermost(vars: &Vars<'_>) -> bool {
+    vars.text("TORCHELASTIC_USE_AGENT_STORE").is_some()
+}
+
 fn meeting(vars: &Vars<'_>, slurm: Option<&Slurm>) -> Result<Option<Meeting>, LaunchError> {
-    let hosted = vars.flag("RPC_STORE_HOSTED")?;
+    let hosted = vars.flag("RPC_STORE_HOSTED")? && !torch_is_innermost(vars);
     let agent_store = vars.flag("TORCHELASTIC_USE_AGENT_STORE")?;
     let host_by = match (hosted, agent_store) {
         (true, _) => StoreHost::Launcher,
@@ -289,6 +299,21 @@ mod tests {
         assert_eq!(env.meeting, tcp("n1", 29500, StoreHost::Rank0Beside));
         let env = read(&format!("{torchrun} TORCHELASTIC_USE_AGENT_STORE=False")).unwrap();
         assert_eq!(env.meeting, tcp("n1", 29500, StoreHost::Rank0));
+    }
+
+    #[test]
+    fn torchrun_below_a_worker_of_rpcrun_counts_and_rpcrun_does_not() {
+        let nested = "RANK=0 WORLD_SIZE=2 MASTER_ADDR=n1 MASTER_PORT=29500 TORCHELASTIC_RUN_ID=inner RPC_STORE_HOSTED=1 RPC_JOB_ID=outer";
+        for (agent_store, host_by) in [("True", StoreHost::Rank0Beside), ("False", StoreHost::Rank0)] {
+            let env = read(&format!("{nested} TORCHELASTIC_USE_AGENT_STORE={agent_store}")).unwrap();
+            assert_eq!(env.meeting, tcp("n1", 29500, host_by), "{agent_store}");
+            assert_eq!(env.job.as_deref(), Some("torch-inner"), "{agent_store}");
+        }
+        let ours = read(nested).unwrap();
+        assert_eq!(
+            (ours.meeting, ours.job.as_deref()),
+            (tcp("n1", 29500, StoreHost::Launcher), Some("outer"))
+        );
     }
 
     #[test]
