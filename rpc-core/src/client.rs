@@ -36,6 +36,13 @@ impl Client {
         client
     }
 
+    /// The client of the worker that runs the calling handler; `None` outside of one.
+    ///
+    /// What `Worker::current` is in the facade, for functions that are to run on any agent.
+    pub fn current() -> Option<Self> {
+        CallContext::current()?.client()
+    }
+
     /// The agent underneath.
     pub fn agent(&self) -> &Arc<dyn Agent> {
         &self.agent
@@ -48,10 +55,12 @@ impl Client {
 
     /// How long calls wait unless told otherwise; zero is for ever.
     pub fn rpc_timeout(&self) -> Duration {
-        Duration::from_micros(self.default_timeout_us.load(Ordering::Relaxed))
+        self.own_timeout
+            .unwrap_or_else(|| Duration::from_micros(self.default_timeout_us.load(Ordering::Relaxed)))
     }
 
-    /// Changes [`rpc_timeout`](Self::rpc_timeout) for this client and its clones, for calls from now on.
+    /// Changes [`rpc_timeout`](Self::rpc_timeout) for this client and its clones, for calls from now on; not for
+    /// those that have a timeout of their own ([`with_timeout`](Self::with_timeout)).
     pub fn set_rpc_timeout(&self, timeout: Duration) {
         let us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
         self.default_timeout_us.store(us, Ordering::Relaxed);
@@ -115,7 +124,7 @@ impl Client {
             Err(error) => return Reply::ready(Err(Failure::Encode { reason: error.to_string() })),
         };
         let context = CallContext::current();
-        let mut timeout = timeout_or_forever(self.own_timeout.unwrap_or_else(|| self.rpc_timeout()));
+        let mut timeout = timeout_or_forever(self.rpc_timeout());
         if let Some(left) = context.as_ref().and_then(CallContext::remaining) {
             timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
         }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::client::Client;
 use crate::reply::ReplyCell;
 use crate::worker::WorkerId;
 
@@ -44,7 +45,20 @@ thread_local! {
 #[derive(Clone)]
 pub struct CallContext {
     call: Arc<CallState>,
-    host: Option<Arc<dyn Any + Send + Sync>>,
+    host: Option<Arc<dyn Host>>,
+}
+
+/// What a running function can reach of the worker that runs it. A [`Client`] is one; a facade puts its own
+/// kind of worker here.
+pub trait Host: Any + Send + Sync {
+    /// The worker's client.
+    fn client(&self) -> Client;
+}
+
+impl Host for Client {
+    fn client(&self) -> Client {
+        self.clone()
+    }
 }
 
 struct CallState {
@@ -116,10 +130,16 @@ impl CallContext {
 
     /// What the [`FunctionHandler`](crate::FunctionHandler) was built with, if it is of type `T`.
     pub fn host<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.host.clone()?.downcast().ok()
+        let host: Arc<dyn Any + Send + Sync> = self.host.clone()?;
+        host.downcast().ok()
     }
 
-    pub(crate) fn with_host(self, host: Option<Arc<dyn Any + Send + Sync>>) -> Self {
+    /// The client of the worker that runs the handler; `None` if it was set up without one.
+    pub fn client(&self) -> Option<Client> {
+        self.host.as_ref().map(|host| host.client())
+    }
+
+    pub(crate) fn with_host(self, host: Option<Arc<dyn Host>>) -> Self {
         Self { host, ..self }
     }
 

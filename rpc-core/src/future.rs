@@ -121,7 +121,7 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
 
 impl CallInfo {
     fn failed<E>(&self, failure: Failure) -> CallError<E> {
-        CallError::Failed { to: self.to.clone(), function: self.function, failure }
+        CallError::Failed { to: self.to.clone(), function: self.function.into(), failure }
     }
 
     fn read<T: DeserializeOwned, E: DeserializeOwned>(&self, result: ReplyResult) -> Result<T, CallError<E>> {
@@ -132,7 +132,7 @@ impl CallInfo {
             Outcome::Ok => self.codecs.decode(response.codec, response.body).map_err(bad_reply),
             Outcome::HandlerError => {
                 let error = self.codecs.decode(response.codec, response.body).map_err(bad_reply)?;
-                Err(CallError::Handler { to: self.to.clone(), function: self.function, error })
+                Err(CallError::Handler { to: self.to.clone(), function: self.function.into(), error })
             }
             _ => Err(self.failed(self.explain(&response))),
         }

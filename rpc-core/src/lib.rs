@@ -66,7 +66,7 @@ pub use crate::backend::{
 };
 pub use crate::client::{Client, RPC_TIMEOUT_DEFAULT};
 pub use crate::codec::{Codec, CodecError, Codecs, POSTCARD, Read};
-pub use crate::context::{CallContext, Cancelled};
+pub use crate::context::{CallContext, Cancelled, Host};
 pub use crate::engine::{EngineConfig, StartError, TransportAgent};
 pub use crate::error::{CallError, Failure, HandlerRan, Never, Violation};
 pub use crate::function::{

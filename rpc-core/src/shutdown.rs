@@ -39,7 +39,7 @@ impl ShutdownReport {
 #[non_exhaustive]
 pub enum ShutdownError {
     /// Some workers did not come, or did not fall silent, in time.
-    #[error("graceful shutdown gave up after {after:?}: {}; this worker has left alone", pending(.missing, .busy))]
+    #[error("graceful shutdown gave up after {after:?}: {}; this worker has left alone; Shutdown::Graceful {{ timeout: None }} waits for as long as the others live", pending(.missing, .busy))]
     TimedOut {
         /// The timeout.
         after: Duration,

@@ -19,6 +19,12 @@ use crate::worker::Worker;
 /// 300 s for its store.)
 pub const INIT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
 
+/// How long [`Worker::shutdown`] waits for living workers unless told otherwise.
+///
+/// Not the timeout of calls: workers come to the end minutes apart, and one that only serves comes there at
+/// once. A bound nevertheless, because a worker that never comes would keep all others for ever.
+pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30 * 60);
+
 /// Reads one variable of the environment.
 pub(crate) type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -54,6 +60,7 @@ pub struct WorkerBuilder {
     pub(crate) backends: Option<BackendRegistry>,
     pub(crate) rpc_timeout: Duration,
     pub(crate) init_timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
     pub(crate) functions: Option<FunctionTable>,
     pub(crate) codecs: Codecs,
     pub(crate) bind: Option<String>,
@@ -78,6 +85,7 @@ impl WorkerBuilder {
             backends: None,
             rpc_timeout: RPC_TIMEOUT_DEFAULT,
             init_timeout: INIT_TIMEOUT_DEFAULT,
+            shutdown_timeout: SHUTDOWN_TIMEOUT_DEFAULT,
             functions: None,
             codecs: Codecs::default(),
             bind: None,
@@ -141,6 +149,12 @@ impl WorkerBuilder {
     /// How long to wait for the other workers ([`INIT_TIMEOUT_DEFAULT`]); zero is for ever.
     pub fn init_timeout(mut self, timeout: Duration) -> Self {
         self.init_timeout = timeout;
+        self
+    }
+
+    /// How long [`Worker::shutdown`] waits for living workers ([`SHUTDOWN_TIMEOUT_DEFAULT`]); zero is for ever.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
         self
     }
 

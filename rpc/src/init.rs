@@ -208,7 +208,14 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     let info = WorkerInfo::new(name, WorkerId(rank));
     let group = joined.group.clone();
     let membership = Membership { joined, store: Arc::clone(&store), opened, thread: driver.thread };
-    let worker = Worker::serving(info, client, Arc::new(functions), driver.handle, membership);
+    let worker = Worker::serving(
+        info,
+        client,
+        Arc::new(functions),
+        builder.shutdown_timeout,
+        driver.handle,
+        membership,
+    );
     // If this fails, dropping the worker makes it leave.
     ready::all_ready(&*store, &group, WorkerId(rank), left()).await?;
     Ok(worker)

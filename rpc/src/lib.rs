@@ -74,7 +74,7 @@ pub use rpc_macros::function;
 pub use rpc_rendezvous::MemoryStore;
 
 pub use crate::backends::default_backends;
-pub use crate::builder::{INIT_TIMEOUT_DEFAULT, WorkerBuilder};
+pub use crate::builder::{INIT_TIMEOUT_DEFAULT, SHUTDOWN_TIMEOUT_DEFAULT, WorkerBuilder};
 pub use crate::error::{BlockingShutdownError, InitError};
 pub use crate::runtime::IoRuntime;
 pub use crate::security::Security;

@@ -1,13 +1,12 @@
 //! [`Worker`]: this process's place among its peers.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rpc_core::{
-    Agent, CallContext, CallError, Client, FunctionEntry, FunctionHandler, FunctionTable, Kind,
+    Agent, CallContext, CallError, Client, FunctionEntry, FunctionHandler, FunctionTable, Host, Kind,
     RemoteFunction, RpcFuture, Shutdown, ShutdownError, ShutdownReport, Store, Target, UnknownWorker,
     WorkerId, WorkerInfo, timeout_or_forever,
 };
@@ -15,7 +14,7 @@ use rpc_rendezvous::{Joined, OpenStore};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::builder::WorkerBuilder;
+use crate::builder::{SHUTDOWN_TIMEOUT_DEFAULT, WorkerBuilder};
 use crate::error::BlockingShutdownError;
 use crate::runtime::{KeepAlive, block_on};
 
@@ -58,7 +57,9 @@ struct Shared {
     info: WorkerInfo,
     client: Client,
     functions: Arc<FunctionTable>,
-    runtime: Handle,
+    shutdown_timeout: Duration,
+    /// `None` for a worker of somebody else's, whose membership is not ours to end.
+    runtime: Option<Handle>,
     /// Taken by the first that leaves.
     membership: Mutex<Option<Membership>>,
 }
@@ -90,6 +91,7 @@ impl Worker {
         info: WorkerInfo,
         client: Client,
         functions: Arc<FunctionTable>,
+        shutdown_timeout: Duration,
         runtime: Handle,
         membership: Membership,
     ) -> Self {
@@ -99,12 +101,14 @@ impl Worker {
                 info,
                 client: client.clone(),
                 functions: Arc::clone(&functions),
-                runtime,
+                shutdown_timeout,
+                runtime: Some(runtime),
                 membership: Mutex::new(Some(membership)),
             }),
         });
         let shared = Arc::clone(&stay.shared);
-        let host: Weak<dyn Any + Send + Sync> = Arc::downgrade(&(Arc::clone(&shared) as _));
+        let host: Arc<dyn Host> = Arc::clone(&shared) as _;
+        let host = Arc::downgrade(&host);
         let handler = FunctionHandler::new(functions, Arc::clone(client.codecs()), host);
         client.agent().serve(Kind::CALL, Arc::new(handler));
         Self { client, shared, _stay: Some(stay) }
@@ -124,19 +128,40 @@ impl Worker {
     /// ```
     ///
     /// # Panics
-    /// Outside of a handler; within one the panic reaches the caller as an error. Also in threads and
+    /// Where no call runs on this thread, or one of an agent without a client; within a handler the panic
+    /// reaches the caller as an error. Also in threads and
     /// tasks that a handler starts, unless [`CallContext::scope`] or [`CallContext::run`] takes it there.
     /// [`try_current`](Self::try_current) asks instead.
     pub fn current() -> Self {
         Self::try_current().expect(
-            "Worker::current() was called outside of a handler; hand the worker over, or use Worker::try_current()",
+            "Worker::current(): no call of a worker runs on this thread; hand the worker over, or use Worker::try_current()",
         )
     }
 
     /// The worker that runs the calling handler; `None` outside of one.
     pub fn try_current() -> Option<Self> {
-        let shared = CallContext::current()?.host::<Shared>()?;
-        Some(Self { client: shared.client.clone(), _stay: shared.stay.upgrade(), shared })
+        let context = CallContext::current()?;
+        match context.host::<Shared>() {
+            Some(shared) => {
+                Some(Self { client: shared.client.clone(), _stay: shared.stay.upgrade(), shared })
+            }
+            None => Self::over(context.client()?),
+        }
+    }
+
+    /// A handle to a worker that this crate did not start, such as one of a test cluster's.
+    fn over(client: Client) -> Option<Self> {
+        let info = client.agent().group().get(client.agent().id())?.info.clone();
+        let shared = Arc::new(Shared {
+            stay: Weak::new(),
+            info,
+            client: client.clone(),
+            functions: Arc::new(FunctionTable::linked().unwrap_or_default()),
+            shutdown_timeout: SHUTDOWN_TIMEOUT_DEFAULT,
+            runtime: None,
+            membership: Mutex::new(None),
+        });
+        Some(Self { client, shared, _stay: None })
     }
 
     /// Calls `function` on worker `to`, given by name, by rank or by `&WorkerInfo`, and returns at once.
@@ -256,10 +281,14 @@ impl Worker {
         self.client.agent()
     }
 
-    /// Meets all other workers, lets everything in flight finish, and leaves together with them. Waits at
-    /// most [`rpc_timeout`](Self::rpc_timeout); [`shutdown_with`](Self::shutdown_with) takes another time.
+    /// Meets all other workers, lets everything in flight finish, and leaves together with them. Waits for
+    /// living workers at most [`shutdown_timeout`](WorkerBuilder::shutdown_timeout), half an hour unless told
+    /// otherwise; dead ones are not waited for.
     ///
-    /// All workers have to call it. Afterwards calls fail as
+    /// All workers have to call it. Until the last one has, this one goes on serving: a worker that does
+    /// nothing but serve calls it at once, with
+    /// [`shutdown_with`](Self::shutdown_with)`(Shutdown::Graceful { timeout: None })` if the job may take long.
+    /// Not to be awaited in a handler, which it would wait for. Afterwards calls fail as
     /// [`Failure::ShutDown`](crate::Failure::ShutDown), and the process may start another worker. A second
     /// call ends like the first.
     ///
@@ -304,7 +333,13 @@ impl Worker {
     }
 
     fn graceful(&self) -> Shutdown {
-        Shutdown::Graceful { timeout: timeout_or_forever(self.rpc_timeout()) }
+        Shutdown::Graceful { timeout: timeout_or_forever(self.shared.shutdown_timeout) }
+    }
+}
+
+impl Host for Shared {
+    fn client(&self) -> Client {
+        self.client.clone()
     }
 }
 
@@ -312,10 +347,11 @@ impl Shared {
     /// Has a background task leave the group, then the store, then end the worker's own runtime. `None` if
     /// that was begun before.
     fn leave(&self, how: Shutdown) -> Option<oneshot::Receiver<Result<ShutdownReport, ShutdownError>>> {
+        let runtime = self.runtime.as_ref()?;
         let Membership { joined, store, opened, thread } = self.membership.lock().take()?;
         let left_group = self.client.agent().shutdown(how);
         let (end, ended) = oneshot::channel();
-        self.runtime.spawn(async move {
+        runtime.spawn(async move {
             let outcome = left_group.await;
             joined.leave().await;
             drop(store);

@@ -1,6 +1,9 @@
 //! [`CallError`]: what a caller sees.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Failure, HandlerRan};
 use crate::worker::WorkerName;
@@ -14,7 +17,7 @@ use crate::worker::WorkerName;
 /// use rpc_core::{CallError, Failure, HandlerRan};
 /// # use rpc_core::WorkerName;
 /// # let error: CallError<std::num::ParseIntError> = CallError::Failed {
-/// #     to: WorkerName::new("worker1")?, function: "app::parse", failure: Failure::Departed };
+/// #     to: WorkerName::new("worker1")?, function: "app::parse".into(), failure: Failure::Departed };
 /// match &error {
 ///     CallError::Handler { error, .. } => println!("not a number: {error}"),
 ///     CallError::Failed { failure: Failure::TimedOut { .. }, .. } => println!("slow today"),
@@ -23,27 +26,48 @@ use crate::worker::WorkerName;
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It can itself be the error of a function, so a handler that calls on may use `?`:
+///
+/// ```
+/// # use rpc_core::{CallError, Client};
+/// # use rpc_macros::function;
+/// #[function(crate = "rpc_core")]
+/// async fn relay(to: String, text: String) -> Result<usize, CallError> {
+///     let client = Client::current().expect("a handler has a client");
+///     Ok(client.rpc_async(&to, length, (text,)).await?)
+/// }
+/// # #[function(crate = "rpc_core")]
+/// # fn length(text: String) -> usize { text.len() }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CallError<E = super::Never> {
     /// The handler ran and returned an error of its own.
     Handler {
         /// The worker that it ran on.
+        #[serde(deserialize_with = "as_named")]
         to: WorkerName,
         /// The function, as `crate::module::name`.
-        function: &'static str,
+        function: Cow<'static, str>,
         /// What it returned.
         error: E,
     },
     /// The call failed outside of the handler's own logic.
     Failed {
         /// The worker that was called, as the caller named it.
+        #[serde(deserialize_with = "as_named")]
         to: WorkerName,
         /// The function, as `crate::module::name`.
-        function: &'static str,
+        function: Cow<'static, str>,
         /// Why.
         failure: Failure,
     },
+}
+
+/// The caller's own text for the worker, which need not be a name that a worker could have.
+fn as_named<'de, D: serde::Deserializer<'de>>(from: D) -> Result<WorkerName, D::Error> {
+    Ok(WorkerName::unchecked(&String::deserialize(from)?))
 }
 
 impl<E> CallError<E> {
@@ -84,7 +108,7 @@ impl<E> CallError<E> {
     }
 
     /// The function that was called.
-    pub fn function(&self) -> &'static str {
+    pub fn function(&self) -> &str {
         match self {
             Self::Handler { function, .. } | Self::Failed { function, .. } => function,
         }
@@ -103,3 +127,21 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
 }
 
 impl<E: fmt::Display + fmt::Debug> std::error::Error for CallError<E> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_being_the_error_of_another_call() {
+        let inner: CallError<u8> =
+            CallError::Handler { to: WorkerName::unchecked("worker1"), function: "app::f".into(), error: 7 };
+        let outer: CallError<CallError<u8>> = CallError::Handler {
+            to: WorkerName::unchecked("rank 9"),
+            function: "app::g".into(),
+            error: inner,
+        };
+        let bytes = postcard::to_stdvec(&outer).unwrap();
+        assert_eq!(postcard::from_bytes::<CallError<CallError<u8>>>(&bytes).unwrap(), outer);
+    }
+}

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::message::{Outcome, Response};
 use crate::worker::WorkerName;
 
 /// Whether the handler of a failed call ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HandlerRan {
     /// Surely not: the call can be repeated.
     No,
@@ -28,7 +30,7 @@ impl fmt::Display for HandlerRan {
 }
 
 /// Why a request has no answer from its handler. [`CallError`](crate::CallError) adds worker and function.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Failure {
     /// The target names nobody in the group.
@@ -121,7 +123,7 @@ pub enum Failure {
         cause: String,
     },
     /// The link went down with the call in flight.
-    #[error("the link went down: {cause}; {ran}")]
+    #[error("the link went down: {cause}; {ran}; if its process has died, its output says why")]
     LinkLost {
         /// Why it went down.
         cause: String,
@@ -133,7 +135,7 @@ pub enum Failure {
     Departed,
     /// A bound was reached, here or there.
     #[error(
-        "the bound {bound} = {limit} is reached; {}; wait for calls to finish, or raise it",
+        "the bound {bound} = {limit} is reached; {}; wait for calls to finish, or raise it in its EngineConfig",
         HandlerRan::No
     )]
     Overloaded {

@@ -1,7 +1,5 @@
 //! [`FunctionHandler`]: serves [`Kind::CALL`](crate::Kind::CALL) out of a function table.
 
-use std::any::Any;
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -10,8 +8,9 @@ use serde::Serialize;
 use super::table::Miss;
 use super::{BoxFuture, FunctionBody, FunctionId, FunctionTable, RemoteFunction, ResultOf, panic};
 use crate::agent::{Handler, Incoming, Served};
+use crate::client::Client;
 use crate::codec::Codecs;
-use crate::context::CallContext;
+use crate::context::{CallContext, Host};
 use crate::message::{Outcome, Response};
 
 /// How many of the callee's function names an "unknown function" response carries.
@@ -21,7 +20,7 @@ const NAMES_SENT_MAX: usize = 256;
 pub struct FunctionHandler {
     table: Arc<FunctionTable>,
     codecs: Arc<Codecs>,
-    host: Weak<dyn Any + Send + Sync>,
+    host: Weak<dyn Host>,
 }
 
 impl FunctionHandler {
@@ -29,13 +28,13 @@ impl FunctionHandler {
     ///
     /// `host` is what [`CallContext::host`] gives to a running function: the facade puts its worker there.
     /// It is weak because the host usually owns the agent that owns this handler.
-    pub fn new(table: Arc<FunctionTable>, codecs: Arc<Codecs>, host: Weak<dyn Any + Send + Sync>) -> Self {
+    pub fn new(table: Arc<FunctionTable>, codecs: Arc<Codecs>, host: Weak<dyn Host>) -> Self {
         Self { table, codecs, host }
     }
 
     /// A handler for functions that need no host.
     pub fn without_host(table: Arc<FunctionTable>, codecs: Arc<Codecs>) -> Self {
-        Self::new(table, codecs, Weak::<Infallible>::new())
+        Self::new(table, codecs, Weak::<Client>::new())
     }
 }
 

@@ -40,6 +40,15 @@ async fn one_more_blocking_handler_than_threads_is_refused_and_does_not_run() {
     // Each of the four levels needs a thread; a's run out first.
     let error = cluster.client("a").rpc_async("b", nest, (5,)).await.unwrap_err();
     assert!(error.to_string().contains("blocking_threads_max = 2"), "{error}");
+    // A thread has answered a moment before it is idle.
+    let busy = |worker: &str| {
+        let info = cluster.agent(worker).debug_info();
+        let value = |key: &str| info.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+        value("threads") != value("threads.idle")
+    };
+    while busy("a") || busy("b") {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(cluster.client("a").rpc_async("b", nest, (1,)).await.unwrap(), 1);
 }
 

@@ -223,7 +223,7 @@ async fn the_current_worker_is_known_only_to_handlers() {
     let panic = std::panic::catch_unwind(|| drop(Worker::current())).unwrap_err();
     let text =
         panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into()));
-    assert!(text.unwrap().contains("outside of a handler"));
+    assert!(text.unwrap().contains("no call of a worker runs on this thread"));
 }
 
 #[tokio::test]
