@@ -10,7 +10,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Two workers in one process. Across processes it is `rpc::init("worker0").await?` in each.
+//!     // Two workers in one process. Across processes it is `rpc::init_from_env().await?` in each.
 //!     let store = std::sync::Arc::new(rpc::MemoryStore::default());
 //!     let worker = |rank| Worker::builder_named_by_rank().rank(rank).world_size(2).store(store.clone());
 //!     let (worker, other) = tokio::try_join!(worker(0).init(), worker(1).init())?;
