@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rpc::Store;
 use rpc_rendezvous::TcpStoreServer;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
@@ -199,6 +200,15 @@ impl Stage {
         let port = store.local_addr().port();
         self.store = Some(store);
         Ok(port)
+    }
+
+    /// Waits until worker `rank`, which was [launched](Self::launched), has claimed its place in the store,
+    /// under the key that [`rpc_rendezvous::join`] gives it.
+    pub(crate) async fn claimed(&self, rank: u32) -> Result<()> {
+        let store = self.store.as_ref().context("there is no store")?.store();
+        let key = format!("{}/gen0/rank/{rank}", self.job);
+        store.wait(&[key], Duration::MAX).await?;
+        Ok(())
     }
 
     /// Hosts the store at `port`.

@@ -23,7 +23,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("init::hyphenated_names", 3, hyphenated_names),
         Scenario::new("init::world_size_one", 1, world_size_one),
         Scenario::new("init::invalid_names", 2, invalid_names),
-        Scenario::new("init::duplicate_name", 3, duplicate_name),
+        Scenario::new("init::duplicate_name", 3, duplicate_name).script(bystander_first),
         Scenario::new("init::duplicate_rank", 2, join_or_be_refused).script(two_of_one_rank),
         Scenario::new("init::world_size_mismatch", 2, world_size_mismatch),
     ]
@@ -100,6 +100,18 @@ async fn duplicate_name(part: Part) -> Result<()> {
         }
         other => bail!("{other:?}"),
     }
+}
+
+/// The third comes before them, because what was refused earlier may come again and is waited for.
+async fn bystander_first(stage: &mut Stage) -> Result<()> {
+    for rank in [2, 0, 1] {
+        let mut command = stage.launched(rank).await?;
+        stage.spawn(rank, &mut command)?;
+        if rank == 2 {
+            stage.claimed(2).await?;
+        }
+    }
+    stage.all_succeed().await
 }
 
 /// The name comes from the script, the rank from the environment.
