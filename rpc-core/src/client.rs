@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::agent::{Agent, timeout_or_forever};
@@ -21,17 +21,26 @@ pub const RPC_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 /// Calls functions of other workers. Cloning is cheap; clones share the default timeout.
 #[derive(Clone)]
 pub struct Client {
-    agent: Arc<dyn Agent>,
-    codecs: Arc<Codecs>,
-    /// In microseconds, 0 for ever; shared, so that it can be changed while the program runs.
-    default_timeout_us: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     own_timeout: Option<Duration>,
+}
+
+/// What the clones of a client share, and its calls need.
+pub(crate) struct Shared {
+    pub(crate) agent: Arc<dyn Agent>,
+    pub(crate) codecs: Arc<Codecs>,
+    /// In microseconds, 0 for ever.
+    default_timeout_us: AtomicU64,
+    /// Threads of a runtime that wait for a call now.
+    pub(crate) waiters: AtomicUsize,
 }
 
 impl Client {
     /// A client over `agent`.
     pub fn new(agent: Arc<dyn Agent>, codecs: Arc<Codecs>) -> Self {
-        let client = Self { agent, codecs, default_timeout_us: Arc::default(), own_timeout: None };
+        let shared =
+            Shared { agent, codecs, default_timeout_us: AtomicU64::new(0), waiters: AtomicUsize::new(0) };
+        let client = Self { shared: Arc::new(shared), own_timeout: None };
         client.set_rpc_timeout(RPC_TIMEOUT_DEFAULT);
         client
     }
@@ -45,25 +54,25 @@ impl Client {
 
     /// The agent underneath.
     pub fn agent(&self) -> &Arc<dyn Agent> {
-        &self.agent
+        &self.shared.agent
     }
 
     /// The codecs of this worker.
     pub fn codecs(&self) -> &Arc<Codecs> {
-        &self.codecs
+        &self.shared.codecs
     }
 
     /// How long calls wait unless told otherwise; zero is for ever.
     pub fn rpc_timeout(&self) -> Duration {
         self.own_timeout
-            .unwrap_or_else(|| Duration::from_micros(self.default_timeout_us.load(Ordering::Relaxed)))
+            .unwrap_or_else(|| Duration::from_micros(self.shared.default_timeout_us.load(Ordering::Relaxed)))
     }
 
     /// Changes [`rpc_timeout`](Self::rpc_timeout) for this client and its clones, for calls from now on; not for
     /// those that have a timeout of their own ([`with_timeout`](Self::with_timeout)).
     pub fn set_rpc_timeout(&self, timeout: Duration) {
-        let us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
-        self.default_timeout_us.store(us, Ordering::Relaxed);
+        let us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX).max(u64::from(!timeout.is_zero()));
+        self.shared.default_timeout_us.store(us, Ordering::Relaxed);
     }
 
     /// A client whose calls wait `timeout` instead; zero is for ever.
@@ -87,20 +96,15 @@ impl Client {
     ) -> RpcFuture<F::Output, F::Error> {
         let _: F = function;
         let target = to.into();
-        let (to, reply) = match self.agent.group().find(&target) {
+        let (to, reply) = match self.shared.agent.group().find(&target) {
             Ok(worker) => (worker.name.clone(), self.send::<F>(worker.id, &args)),
             Err(unknown) => {
                 let failure = Failure::unknown_worker(&unknown.known);
                 (WorkerName::unchecked(&unknown.target), Reply::ready(Err(failure)))
             }
         };
-        let call = CallInfo {
-            agent: Arc::clone(&self.agent),
-            codecs: Arc::clone(&self.codecs),
-            to,
-            function: F::NAME,
-            signature: F::SIGNATURE,
-        };
+        let call =
+            CallInfo { client: Arc::clone(&self.shared), to, function: F::NAME, signature: F::SIGNATURE };
         RpcFuture::new(reply, call)
     }
 
@@ -118,8 +122,8 @@ impl Client {
     }
 
     fn send<F: RemoteFunction>(&self, to: crate::worker::WorkerId, args: &F::Args) -> Reply {
-        let codec = self.codecs.default_id();
-        let body = match self.codecs.encode(codec, args) {
+        let codec = self.shared.codecs.default_id();
+        let body = match self.shared.codecs.encode(codec, args) {
             Ok(body) => body,
             Err(error) => return Reply::ready(Err(Failure::Encode { reason: error.to_string() })),
         };
@@ -129,7 +133,7 @@ impl Client {
             timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
         }
         let method = const { FunctionId::new(F::NAME, F::SIGNATURE).to_wire() };
-        let reply = self.agent.send(to, Request { kind: Kind::CALL, method, codec, timeout, body });
+        let reply = self.shared.agent.send(to, Request { kind: Kind::CALL, method, codec, timeout, body });
         if let Some(context) = context {
             context.adopt(reply.cell());
         }
@@ -139,6 +143,6 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("agent", &self.agent).finish_non_exhaustive()
+        f.debug_struct("Client").field("agent", &self.shared.agent).finish_non_exhaustive()
     }
 }

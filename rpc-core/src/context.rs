@@ -45,7 +45,8 @@ thread_local! {
 #[derive(Clone)]
 pub struct CallContext {
     call: Arc<CallState>,
-    host: Option<Arc<dyn Host>>,
+    /// Weak: a handler that never ends must not keep alive the worker that would end it.
+    host: Option<Weak<dyn Host>>,
 }
 
 /// What a running function can reach of the worker that runs it. A [`Client`] is one; a facade puts its own
@@ -75,7 +76,9 @@ struct Interested {
     /// Prune `nested` when it has grown to this, so that a handler that makes calls for ever holds
     /// twice as many entries as it has calls in flight, not all that it ever made.
     prune_at: usize,
-    wakers: Vec<Waker>,
+    /// By the [`Cancelled`] that waits; gone with it.
+    wakers: std::collections::HashMap<u64, Waker>,
+    next: u64,
 }
 
 impl CallContext {
@@ -125,22 +128,22 @@ impl CallContext {
     /// Resolves when the call is cancelled. An `async` handler does not need it: it is dropped at its
     /// next await. For what such a handler has spawned.
     pub fn cancelled(&self) -> Cancelled {
-        Cancelled { call: Arc::clone(&self.call) }
+        Cancelled { call: Arc::clone(&self.call), id: None }
     }
 
     /// What the [`FunctionHandler`](crate::FunctionHandler) was built with, if it is of type `T`.
     pub fn host<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let host: Arc<dyn Any + Send + Sync> = self.host.clone()?;
+        let host: Arc<dyn Any + Send + Sync> = self.host.as_ref()?.upgrade()?;
         host.downcast().ok()
     }
 
     /// The client of the worker that runs the handler; `None` if it was set up without one.
     pub fn client(&self) -> Option<Client> {
-        self.host.as_ref().map(|host| host.client())
+        Some(self.host.as_ref()?.upgrade()?.client())
     }
 
-    pub(crate) fn with_host(self, host: Option<Arc<dyn Host>>) -> Self {
-        Self { host, ..self }
+    pub(crate) fn with_host(self, host: Weak<dyn Host>) -> Self {
+        Self { host: Some(host), ..self }
     }
 
     /// Cancels the call and every nested call that was made in it.
@@ -150,7 +153,7 @@ impl CallContext {
         for cell in interested.nested.iter().filter_map(Weak::upgrade) {
             cell.cancel();
         }
-        for waker in interested.wakers {
+        for waker in interested.wakers.into_values() {
             waker.wake();
         }
     }
@@ -249,6 +252,16 @@ impl Drop for NoBlocking {
 #[derive(Debug)]
 pub struct Cancelled {
     call: Arc<CallState>,
+    id: Option<u64>,
+}
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            let waker = self.call.wake.lock().wakers.remove(&id);
+            drop(waker);
+        }
+    }
 }
 
 impl fmt::Debug for CallState {
@@ -260,14 +273,19 @@ impl fmt::Debug for CallState {
 impl Future for Cancelled {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut interested = self.call.wake.lock();
-        if self.call.cancelled.load(Ordering::Acquire) {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut interested = this.call.wake.lock();
+        if this.call.cancelled.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
-        if !interested.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            interested.wakers.push(cx.waker().clone());
-        }
+        let id = *this.id.get_or_insert_with(|| {
+            interested.next += 1;
+            interested.next
+        });
+        let before = interested.wakers.insert(id, cx.waker().clone());
+        drop(interested);
+        drop(before);
         Poll::Pending
     }
 }

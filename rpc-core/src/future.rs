@@ -5,13 +5,13 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::agent::{Agent, timeout_or_forever};
-use crate::codec::Codecs;
+use crate::agent::timeout_or_forever;
 use crate::context::{CallContext, NoBlocking};
 use crate::error::{CallError, Failure};
 use crate::message::{Outcome, Response};
@@ -32,8 +32,7 @@ pub struct RpcFuture<T, E = crate::error::Never> {
 
 /// What is needed to read the response and to name the call in errors.
 pub(crate) struct CallInfo {
-    pub(crate) agent: Arc<dyn Agent>,
-    pub(crate) codecs: Arc<Codecs>,
+    pub(crate) client: Arc<crate::client::Shared>,
     pub(crate) to: WorkerName,
     pub(crate) function: &'static str,
     pub(crate) signature: &'static str,
@@ -81,7 +80,11 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
     ///
     /// # Errors
     /// Those of the call; [`Failure::WouldBlock`] on a thread that has to bring the response: inside of an
-    /// `async` or `inline` handler, or on the only thread of a tokio runtime that drives this worker.
+    /// `async` or `inline` handler, on the only thread of a tokio runtime that drives this worker, or beside
+    /// 256 others that wait on threads of a runtime, which has a limited number of them.
+    ///
+    /// # Panics
+    /// Inside of a `LocalSet` of a multi-threaded tokio runtime, which cannot give its thread away.
     pub fn wait(mut self) -> Result<T, CallError<E>> {
         match self.block(None) {
             Some(result) => self.call.read(result),
@@ -105,17 +108,38 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
         if self.reply.is_done() {
             return self.reply.wait_timeout(Some(Duration::ZERO));
         }
-        if NoBlocking::is_entered() || !self.call.agent.may_block() {
+        if NoBlocking::is_entered() || !self.call.client.agent.may_block() {
             return None;
         }
         let reply = &mut self.reply;
         match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-            // Another thread takes over this one's tasks meanwhile.
+            // Another thread takes over this one's tasks meanwhile, as long as the runtime has one left.
             Ok(tokio::runtime::RuntimeFlavor::MultiThread) => {
+                let _waiter = Waiter::count(&self.call.client.waiters)?;
                 tokio::task::block_in_place(|| reply.wait_timeout(at_most))
             }
             _ => reply.wait_timeout(at_most),
         }
+    }
+}
+
+/// How many threads of runtimes may wait at a time, for one client and its clones. tokio keeps at most 512
+/// threads for what blocks; when they are used up, nobody is left to read the links.
+const WAITERS_MAX: usize = 256;
+
+/// One thread of a runtime that waits.
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl<'a> Waiter<'a> {
+    fn count(waiters: &'a AtomicUsize) -> Option<Self> {
+        let waiter = Self(waiters);
+        (waiters.fetch_add(1, Ordering::Relaxed) < WAITERS_MAX).then_some(waiter)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -129,9 +153,9 @@ impl CallInfo {
         let bad_reply =
             |error: crate::codec::CodecError| self.failed(Failure::BadReply { reason: error.to_string() });
         match response.outcome {
-            Outcome::Ok => self.codecs.decode(response.codec, response.body).map_err(bad_reply),
+            Outcome::Ok => self.client.codecs.decode(response.codec, response.body).map_err(bad_reply),
             Outcome::HandlerError => {
-                let error = self.codecs.decode(response.codec, response.body).map_err(bad_reply)?;
+                let error = self.client.codecs.decode(response.codec, response.body).map_err(bad_reply)?;
                 Err(CallError::Handler { to: self.to.clone(), function: self.function.into(), error })
             }
             _ => Err(self.failed(self.explain(&response))),

@@ -82,8 +82,8 @@ pub trait LinkSender: fmt::Debug + Send + Sync + 'static {
     /// Queues `frame`.
     ///
     /// The queue has no bound of its own. What bounds it: the engine sends at most
-    /// `in_flight_max` requests and refuses them over `outbox_bytes_max`, answers at most as many, and
-    /// control frames are at most two for each call.
+    /// `in_flight_max` requests and refuses them over `outbox_bytes_max`, answers at most as many at a time,
+    /// and control frames are one for each cancel and each longer deadline.
     ///
     /// # Errors
     /// [`LinkClosed`] if the link is down; the frame was dropped.

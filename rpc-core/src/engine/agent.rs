@@ -1,8 +1,8 @@
 //! [`TransportAgent`]: the engine's face.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use super::peer::Phase;
 use super::shared::Shared;
@@ -51,17 +51,19 @@ impl TransportAgent {
         let shared = Shared::new(transport, start, incarnation, runtime);
         shared.mark_driver_thread();
         shared.handlers.write().insert(Kind::SHUTDOWN, Arc::new(leave::ShutdownHandler::new(&shared)));
-        let tasks =
-            [shared.spawn(accept_links(Arc::clone(&shared))), shared.spawn(timer::run(Arc::clone(&shared)))];
-        shared.tasks.lock().extend(tasks);
+        let accepting = accept_links(Arc::clone(&shared.transport), Arc::downgrade(&shared));
+        let _ = shared.accepting.set(shared.spawn(accepting));
+        let expiring = shared.spawn(timer::run(timer::CloseOnDrop(Arc::clone(&shared))));
+        shared.tasks.lock().push(expiring);
         Ok(Self { shared })
     }
 }
 
-async fn accept_links(shared: Arc<Shared>) {
-    let handshakes = Arc::new(tokio::sync::Semaphore::new(shared.config.handshakes_max));
+async fn accept_links(transport: Arc<dyn Transport>, shared: Weak<Shared>) {
+    let Some(handshakes_max) = shared.upgrade().map(|shared| shared.config.handshakes_max) else { return };
+    let handshakes = Arc::new(tokio::sync::Semaphore::new(handshakes_max));
     loop {
-        let link = match shared.transport.accept().await {
+        let link = match transport.accept().await {
             Ok(link) => link,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept links");
@@ -69,6 +71,7 @@ async fn accept_links(shared: Arc<Shared>) {
                 continue;
             }
         };
+        let Some(shared) = shared.upgrade() else { return };
         shared.mark_driver_thread();
         let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
             tracing::warn!(remote = link.remote, "closing a link: handshakes_max are in their handshake");
@@ -112,6 +115,9 @@ impl Agent for TransportAgent {
         if shared.is_closed() {
             return Reply::ready(Err(Failure::ShutDown));
         }
+        if request.kind.0 < Kind::REQUEST_FIRST {
+            return Reply::ready(Err(Failure::UnknownKind));
+        }
         if let Some(failure) = shared.too_large(&request.body) {
             return Reply::ready(Err(failure));
         }
@@ -124,7 +130,8 @@ impl Agent for TransportAgent {
     }
 
     fn serve(&self, kind: Kind, handler: Arc<dyn Handler>) {
-        self.shared.handlers.write().insert(kind, handler);
+        let before = self.shared.handlers.write().insert(kind, handler);
+        drop(before); // after the lock: its destructor is the user's
     }
 
     fn may_block(&self) -> bool {

@@ -74,8 +74,11 @@ async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Attempt {
     match handshake::dial(shared, peer, &mut link).await {
         Ok(welcome) => {
             handshake::compare_functions(shared, peer, welcome.digest);
-            install(shared, peer, link, welcome.link);
-            Attempt::Up
+            if install(shared, peer, link, welcome.link) {
+                Attempt::Up
+            } else {
+                Attempt::Again("the link came too late".into())
+            }
         }
         Err(HandshakeError::Rejected(reject)) => {
             link.sender.close(Close::Now);
@@ -93,14 +96,15 @@ async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Attempt {
 }
 
 /// Puts a link that the peer has accepted to use, unless a later one is in use already.
-fn install(shared: &Arc<Shared>, peer: &Arc<Peer>, link: Link, number: u32) {
+fn install(shared: &Arc<Shared>, peer: &Arc<Peer>, link: Link, number: u32) -> bool {
     let mut state = peer.state.lock();
     if shared.is_closed() || matches!(state.phase, Phase::Departed) || !state.links.handle_welcome(number) {
         drop(state);
         link.sender.close(Close::Now);
-        return;
+        return false;
     }
     peer.link_up(&mut state, Arc::clone(&link.sender), number);
     drop(state);
     reader::start(shared, peer, link, number);
+    true
 }

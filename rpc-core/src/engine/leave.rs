@@ -172,7 +172,7 @@ async fn meet(shared: &Arc<Shared>) -> ShutdownReport {
         let (asks, wake_at) = {
             let mut machine = leaving.machine.lock();
             machine.handle_timeout(leaving.now(), shared.counts());
-            if machine.is_done() {
+            if machine.is_done() || shared.is_closed() {
                 return ShutdownReport::new(infos(shared, machine.lost()));
             }
             let asks: Vec<_> = std::iter::from_fn(|| machine.poll_transmit()).collect();
@@ -264,5 +264,6 @@ pub(super) fn close(shared: &Arc<Shared>) -> Vec<Arc<dyn LinkSender>> {
         link.close(Close::AfterQueued);
     }
     shared.pool.close();
+    shared.leaving.changed.notify_one();
     links
 }

@@ -145,6 +145,12 @@ impl Peer {
         // A link of its own number, so that an expired call counts until its handler has ended.
         let call =
             Call { promise, kind: request.kind, link: 1, deadline, timeout: request.timeout, told: deadline };
+        // Held until the call is in the table: `close` fails what it finds there.
+        let state = self.state.lock();
+        if matches!(state.phase, Phase::Departed) {
+            call.promise.complete(Err(Failure::ShutDown));
+            return reply;
+        }
         let mut calls = self.calls.lock();
         if calls.len() >= shared.config.in_flight_max {
             drop(calls);
@@ -157,6 +163,7 @@ impl Peer {
         drop(calls);
         reply.set_key(id);
         shared.count_sent(request.kind);
+        drop(state);
         shared.spawn(super::service::serve_self(Arc::clone(shared), Arc::clone(self), id, request));
         shared.timer.watch(deadline);
         reply
@@ -165,8 +172,9 @@ impl Peer {
     /// How long the caller of `id` still waits, if it does; `Some(None)` is for ever.
     pub(super) fn time_left(&self, id: u64) -> Option<Option<Duration>> {
         let mut calls = self.calls.lock();
-        let deadline = calls.get_mut(id)?.deadline;
-        Some(deadline.map(|at| at.saturating_duration_since(Instant::now())))
+        let call = calls.get_mut(id)?;
+        call.told = call.deadline;
+        Some(call.deadline.map(|at| at.saturating_duration_since(Instant::now())))
     }
 
     /// Why a new request cannot be sent, if so (EN-3).
@@ -192,12 +200,13 @@ impl Peer {
     pub(super) fn link_up(&self, state: &mut State, link: Arc<dyn LinkSender>, number: u32) {
         let before = std::mem::replace(&mut state.phase, Phase::Up { link: Arc::clone(&link), number });
         state.links.set_dialing(false);
+        self.running.lock().begin(number);
         if let Phase::Dialing(waiting) = before {
             let mut calls = self.calls.lock();
             for frame in waiting.frames {
                 // One that was given up meanwhile is not sent: its handler never runs.
                 let Some(call) = calls.get_mut(frame.header.call) else { continue };
-                call.link = number;
+                (call.link, call.told) = (number, call.deadline);
                 let budget_us =
                     budget_us(call.deadline.map(|at| at.saturating_duration_since(Instant::now())));
                 // A link that is down already is noticed by its reader, which fails these calls.
@@ -270,7 +279,8 @@ impl Peer {
             cause: "it has shut down".into(),
             ran: HandlerRan::Unknown,
         });
-        self.running.lock().take_all().now();
+        let stop = self.running.lock().take_all();
+        stop.now();
         self.changed.notify_waiters();
         shared.leaving.peer_departed(self.id());
     }
@@ -283,7 +293,8 @@ impl Peer {
         };
         let failed = self.calls.lock().take_all();
         self.fail(shared, failed, || Failure::ShutDown);
-        self.running.lock().take_all().now();
+        let stop = self.running.lock().take_all();
+        stop.now();
         self.changed.notify_waiters();
         match before {
             Phase::Up { link, .. } => Some(link),
@@ -402,7 +413,7 @@ fn timed_out(call: &Call, ran: HandlerRan) -> Failure {
 
 /// Time left as it stands in a header: 0 is for ever, so no time at all becomes one microsecond.
 pub(super) fn budget_us(timeout: Option<Duration>) -> u64 {
-    timeout.map_or(0, |timeout| (timeout.as_micros() as u64).max(1))
+    timeout.map_or(0, |timeout| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX).max(1))
 }
 
 /// The reverse of [`budget_us`].

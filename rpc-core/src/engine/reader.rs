@@ -22,6 +22,7 @@ pub(super) fn start(shared: &Arc<Shared>, peer: &Arc<Peer>, link: Link, number: 
         sender: link.sender,
         receiver: link.receiver,
         number,
+        cause: "the engine stopped reading it".into(),
     };
     shared.spawn(reader.run());
 }
@@ -32,6 +33,14 @@ pub(super) struct Reader {
     pub(super) sender: Arc<dyn LinkSender>,
     receiver: Box<dyn LinkReceiver>,
     pub(super) number: u32,
+    cause: String,
+}
+
+/// However the reading ends, by a panic or with the runtime too, the link ends with it.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.peer.link_down(&self.shared, self.number, &self.cause);
+    }
 }
 
 /// Why a link is read no more.
@@ -44,15 +53,16 @@ enum End {
 impl Reader {
     async fn run(mut self) {
         let end = std::future::poll_fn(|cx| self.poll(cx)).await;
-        let cause = match end {
+        self.cause = match end {
             End::Closed => "the peer closed it".to_owned(),
             End::Failed(error) => error.to_string(),
         };
         match &self.shared {
             shared if shared.is_closed() => {}
-            _ => tracing::debug!(peer = %self.peer.member.info, link = self.number, %cause, "link down"),
+            _ => {
+                tracing::debug!(peer = %self.peer.member.info, link = self.number, cause = self.cause, "link down")
+            }
         }
-        self.peer.link_down(&self.shared, self.number, &cause);
     }
 
     /// Handles what has come. The answers of one batch leave in one flush.

@@ -1,7 +1,6 @@
 //! The requests of one peer that are in progress here, so that a cancel or a new deadline finds them.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -15,6 +14,8 @@ pub(super) struct Running {
     requests: HashMap<u64, Request>,
     /// All requests that are not answered, those not in the map included.
     unanswered: usize,
+    /// The link whose requests these are; 0 for none, and for those of this worker to itself.
+    link: u32,
 }
 
 #[derive(Debug)]
@@ -24,16 +25,27 @@ struct Request {
 }
 
 impl Running {
-    /// Counts a request that has come.
+    /// From now on the requests of `link` count, and no others.
+    pub(super) fn begin(&mut self, link: u32) {
+        self.link = link;
+    }
+
+    /// Counts a request that has come on `link`; false if that link is gone, so that nobody waits for it.
     ///
     /// # Errors
-    /// The peer has more in flight than the bound that both sides keep.
-    pub(super) fn admit(&mut self, in_flight_max: usize) -> Result<(), Violation> {
+    /// The peer has more in flight than the bound that both sides keep, or has used an id twice.
+    pub(super) fn admit(&mut self, link: u32, call: u64, in_flight_max: usize) -> Result<bool, Violation> {
+        if link != self.link {
+            return Ok(false);
+        }
+        if self.requests.contains_key(&call) {
+            return Err(Violation::DuplicateCall(call));
+        }
         if self.unanswered >= in_flight_max {
             return Err(Violation::TooManyRequests { limit: in_flight_max });
         }
         self.unanswered += 1;
-        Ok(())
+        Ok(true)
     }
 
     /// Requests that are not answered.
@@ -41,32 +53,30 @@ impl Running {
         self.unanswered
     }
 
-    /// Notes a request that was not answered at once.
-    ///
-    /// # Errors
-    /// The peer has used the id twice.
-    pub(super) fn insert(&mut self, call: u64, context: CallContext) -> Result<(), Violation> {
-        match self.requests.entry(call) {
-            Entry::Vacant(place) => {
-                place.insert(Request { context, task: None });
-                Ok(())
-            }
-            // The first one stays, to be stopped with its link.
-            Entry::Occupied(_) => Err(Violation::DuplicateCall(call)),
+    /// Notes a request that was not answered at once; false if its link has gone since it was admitted.
+    #[must_use]
+    pub(super) fn insert(&mut self, link: u32, call: u64, context: CallContext) -> bool {
+        if link == self.link {
+            self.requests.insert(call, Request { context, task: None });
         }
+        link == self.link
     }
 
     /// The task that runs it, so that it can be ended.
-    pub(super) fn set_task(&mut self, call: u64, task: AbortHandle) {
-        if let Some(request) = self.requests.get_mut(&call) {
+    pub(super) fn set_task(&mut self, link: u32, call: u64, task: AbortHandle) {
+        if link == self.link
+            && let Some(request) = self.requests.get_mut(&call)
+        {
             request.task = Some(task);
         }
     }
 
     /// The request is being answered.
-    pub(super) fn answered(&mut self, call: u64) {
-        self.requests.remove(&call);
-        self.unanswered = self.unanswered.saturating_sub(1);
+    pub(super) fn answered(&mut self, link: u32, call: u64) {
+        if link == self.link {
+            self.requests.remove(&call);
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
     }
 
     pub(super) fn context(&self, call: u64) -> Option<CallContext> {
@@ -83,6 +93,7 @@ impl Running {
     /// done outside of the lock.
     pub(super) fn take_all(&mut self) -> Stop {
         self.unanswered = 0;
+        self.link = 0;
         Stop(self.requests.drain().map(|(_, request)| request).collect())
     }
 }

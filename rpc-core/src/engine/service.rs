@@ -18,8 +18,10 @@ use crate::wire::{Header, frame};
 /// Serves a request that has come on a link.
 pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
     let Reader { shared, peer, sender, number, .. } = reader;
-    peer.running.lock().admit(shared.config.in_flight_max)?;
     let header = frame.header;
+    if !peer.running.lock().admit(*number, header.call, shared.config.in_flight_max)? {
+        return Ok(());
+    }
     let kind = Kind(header.kind);
     shared.count_received(kind);
     let answer = Answer {
@@ -47,7 +49,8 @@ pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
         timeout: timeout_of(header.budget_us),
         body: frame.body,
     };
-    run(answer, request)
+    run(answer, request);
+    Ok(())
 }
 
 /// Serves a request of this worker to itself, which takes no link. Runs as a task, so that a function
@@ -60,21 +63,19 @@ pub(super) async fn serve_self(shared: Arc<Shared>, peer: Arc<Peer>, call: u64, 
     };
     let request = Request { timeout, ..request };
     // Bounded by the call table, which has the same bound.
-    if peer.running.lock().admit(usize::MAX).is_ok() {
+    if peer.running.lock().admit(0, call, usize::MAX) == Ok(true) {
         shared.count_received(request.kind);
         let kind = request.kind;
         let answer = Answer { sent: false, shared, peer, to: AnswerTo::Own, call, kind };
-        // An id is used once, because it comes from the table.
-        let _ = run(answer, request);
+        run(answer, request);
     }
 }
 
-fn run(answer: Answer, request: Request) -> Result<(), Violation> {
+fn run(answer: Answer, request: Request) {
     let shared = Arc::clone(&answer.shared);
     let from = answer.peer.id();
     let Some(handler) = shared.handler(request.kind) else {
-        answer.send(Response::failed(Outcome::UnknownKind, &[]), Flush::Later);
-        return Ok(());
+        return answer.send(Response::failed(Outcome::UnknownKind, &[]), Flush::Later);
     };
     let context = CallContext::new(from, request.timeout);
     // Nothing in here may wait for a reply: this is the loop that brings them.
@@ -92,28 +93,20 @@ fn run(answer: Answer, request: Request) -> Result<(), Violation> {
             let mut cx = Context::from_waker(Waker::noop());
             match panic::catch(|| future.as_mut().poll(&mut cx)).unwrap_or_else(Poll::Ready) {
                 Poll::Ready(response) => answer.send(response, Flush::Later),
-                Poll::Pending => return spawn(answer, future, context),
+                Poll::Pending => spawn(answer, future, context),
             }
         }
         Served::Blocking(handler) => {
             drop(in_place);
-            return block(answer, handler, context);
+            block(answer, handler, context);
         }
     }
-    Ok(())
 }
 
-fn spawn(
-    answer: Answer,
-    future: BoxFuture<'static, Response>,
-    context: CallContext,
-) -> Result<(), Violation> {
-    let (peer, call) = (Arc::clone(&answer.peer), answer.call);
+fn spawn(answer: Answer, future: BoxFuture<'static, Response>, context: CallContext) {
+    let (peer, link, call) = (Arc::clone(&answer.peer), answer.link(), answer.call);
     let shared = Arc::clone(&answer.shared);
-    if let Err(violation) = peer.running.lock().insert(call, context.clone()) {
-        answer.discard();
-        return Err(violation);
-    }
+    answer.goes_on(&context);
     let task = shared.spawn(async move {
         answer.shared.mark_driver_thread();
         // A panic leaves the answer to its drop.
@@ -121,8 +114,7 @@ fn spawn(
         answer.send(response, Flush::Soon);
     });
     // If the task has ended already there is nothing to note.
-    peer.running.lock().set_task(call, task);
-    Ok(())
+    peer.running.lock().set_task(link, call, task);
 }
 
 /// Polls a handler until it is done, its call is cancelled, or its deadline passes.
@@ -133,7 +125,7 @@ async fn until_given_up(future: BoxFuture<'static, Response>, context: CallConte
         let deadline = context.deadline();
         let expired = async {
             match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                Some(deadline) => tokio::task::unconstrained(tokio::time::sleep_until(deadline)).await,
                 None => std::future::pending().await,
             }
         };
@@ -152,23 +144,16 @@ async fn until_given_up(future: BoxFuture<'static, Response>, context: CallConte
     }
 }
 
-fn block(
-    answer: Answer,
-    handler: Box<dyn FnOnce() -> Response + Send>,
-    context: CallContext,
-) -> Result<(), Violation> {
-    let (peer, call) = (Arc::clone(&answer.peer), answer.call);
+fn block(answer: Answer, handler: Box<dyn FnOnce() -> Response + Send>, context: CallContext) {
     let shared = Arc::clone(&answer.shared);
-    if let Err(violation) = peer.running.lock().insert(call, context) {
-        answer.discard();
-        return Err(violation);
-    }
+    answer.goes_on(&context);
     // The answer is shared so that it is still here if there is no thread.
     let answer = Arc::new(parking_lot::Mutex::new(Some(answer)));
     let on_thread = Arc::clone(&answer);
     let job = Box::new(move || {
         let response = panic::catch(handler).unwrap_or_else(|panicked| panicked);
-        if let Some(answer) = on_thread.lock().take() {
+        let answer = on_thread.lock().take();
+        if let Some(answer) = answer {
             answer.send(response, Flush::Now);
         }
     });
@@ -178,7 +163,6 @@ fn block(
         let limit = shared.config.blocking_threads_max.to_string();
         answer.send(Response::failed(Outcome::Overloaded, &["blocking_threads_max", &limit]), Flush::Later);
     }
-    Ok(())
 }
 
 /// The answer that a request is owed (EN-1). Dropped without one, it reports that the handler ended early.
@@ -197,13 +181,29 @@ enum AnswerTo {
 }
 
 impl Answer {
-    fn send(mut self, response: Response, flush: Flush) {
-        self.send_once(response, flush);
+    fn link(&self) -> u32 {
+        match self.to {
+            AnswerTo::Link { number, .. } => number,
+            AnswerTo::Own => 0,
+        }
     }
 
-    /// Answers nothing: the link is about to be closed, and another request has this call id.
-    fn discard(mut self) {
-        self.sent = true;
+    /// Notes that the request was not answered at once. Its caller may have gone, or changed its mind, while
+    /// the handler began; what is not noted then would never be ended.
+    fn goes_on(&self, context: &CallContext) {
+        let noted = self.peer.running.lock().insert(self.link(), self.call, context.clone());
+        match self.to {
+            AnswerTo::Link { .. } if noted => {}
+            AnswerTo::Link { .. } => context.cancel(),
+            AnswerTo::Own => match self.peer.time_left(self.call) {
+                Some(timeout) => context.set_timeout(timeout),
+                None => context.cancel(),
+            },
+        }
+    }
+
+    fn send(mut self, response: Response, flush: Flush) {
+        self.send_once(response, flush);
     }
 
     fn send_once(&mut self, response: Response, flush: Flush) {
@@ -214,14 +214,11 @@ impl Answer {
         };
         match &self.to {
             AnswerTo::Own => {
-                self.peer.running.lock().answered(self.call);
+                self.peer.running.lock().answered(0, self.call);
                 self.peer.complete(&self.shared, self.call, response);
             }
             AnswerTo::Link { sender, number } => {
-                // After a link has gone down the table belongs to the next one.
-                if self.peer.state.lock().links.last() == *number {
-                    self.peer.running.lock().answered(self.call);
-                }
+                self.peer.running.lock().answered(*number, self.call);
                 let header = Header {
                     payload_bytes: response.body.payload.len() as u32, // bounded by `too_large`
                     part_count: response.body.parts.len() as u16,
@@ -240,7 +237,8 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if !self.sent {
+        // While the engine closes, its goodbye says what became of the call.
+        if !self.sent && !self.shared.is_closed() {
             let details = ["the handler ended without an answer", "unknown location"];
             self.send_once(Response::failed(Outcome::Panicked, &details), Flush::Soon);
         }

@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
     /// Tasks that live as long as the engine: accepting, expiring.
     pub(super) tasks: Mutex<Vec<AbortHandle>>,
+    /// Goes on after the shutdown, to tell diallers of it, and ends with this.
+    pub(super) accepting: std::sync::OnceLock<AbortHandle>,
     counters: Counters,
     driver_thread: AtomicUsize,
 }
@@ -75,6 +77,7 @@ impl Shared {
                 leaving: Leaving::new(id, &group),
                 closed: AtomicBool::new(false),
                 tasks: Mutex::default(),
+                accepting: std::sync::OnceLock::new(),
                 counters: Counters::default(),
                 driver_thread: AtomicUsize::new(0),
                 group,
@@ -156,7 +159,16 @@ impl Shared {
     /// drives it may not; other runtimes have threads to spare.
     pub(super) fn may_block(&self) -> bool {
         self.runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
-            || self.driver_thread.load(Ordering::Relaxed) != thread_mark()
+            || (self.driver_thread.load(Ordering::Relaxed) != thread_mark()
+                && Handle::try_current().map_or(true, |here| here.id() != self.runtime.id()))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(accepting) = self.accepting.get() {
+            accepting.abort();
+        }
     }
 }
 

@@ -34,7 +34,8 @@ impl Timer {
     /// Has the scan happen no later than `deadline`.
     pub(super) fn watch(&self, deadline: Option<Instant>) {
         let Some(deadline) = deadline else { return };
-        let due = (deadline.saturating_duration_since(self.base).as_micros() as u64).min(NEVER - 1);
+        let due = u64::try_from(deadline.saturating_duration_since(self.base).as_micros())
+            .map_or(NEVER - 1, |us| us.min(NEVER - 1));
         // Relaxed is enough: the table's own lock orders the deadline before a scan that has to see it.
         if due < self.earliest.load(Ordering::Relaxed)
             && due < self.earliest.fetch_min(due, Ordering::Relaxed)
@@ -49,8 +50,20 @@ impl Timer {
     }
 }
 
+/// Closes the engine when its runtime ends under it: nobody else is left to fail the calls in flight.
+pub(super) struct CloseOnDrop(pub(super) Arc<Shared>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if !self.0.is_closed() {
+            super::leave::close(&self.0);
+        }
+    }
+}
+
 /// Expires calls until the agent is dropped.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(end: CloseOnDrop) {
+    let shared = &end.0;
     loop {
         shared.mark_driver_thread();
         let changed = shared.timer.changed.notified();

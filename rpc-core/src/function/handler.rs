@@ -52,7 +52,7 @@ impl Handler for FunctionHandler {
         }
         match self.table.find(FunctionId::from_wire(incoming.request.method)) {
             Ok(entry) => {
-                let context = incoming.context.with_host(self.host.upgrade());
+                let context = incoming.context.with_host(self.host.clone());
                 let codecs = Arc::clone(&self.codecs);
                 (entry.serve)(FunctionCall { incoming: Incoming { context, ..incoming }, codecs })
             }

@@ -138,11 +138,14 @@ impl Tensor {
 
 /// Size of a tensor in bytes, for shapes that may come from a peer.
 fn len_bytes(dtype: Dtype, shape: &[usize]) -> Result<usize, TensorError> {
-    shape
+    // Without the zeros, as `ndarray` counts: no shape may overflow, not even that of an empty tensor.
+    let bytes = shape
         .iter()
+        .filter(|extent| **extent > 0)
         .try_fold(dtype.size(), |bytes, extent| bytes.checked_mul(*extent))
         .filter(|bytes| isize::try_from(*bytes).is_ok())
-        .ok_or_else(|| TensorError::TooLarge { dtype, shape: shape.into() })
+        .ok_or_else(|| TensorError::TooLarge { dtype, shape: shape.into() })?;
+    Ok(if shape.contains(&0) { 0 } else { bytes })
 }
 
 impl PartialEq for Tensor {

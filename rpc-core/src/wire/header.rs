@@ -40,7 +40,7 @@ impl Header {
         Self { payload_bytes: 0, part_count: 0, kind, codec: 0, call, method: 0, budget_us: 0 }
     }
 
-    /// Whether this frame may overtake others: replies, and goodbye never waits behind requests.
+    /// Whether this frame may overtake others: replies do, so that they are never stuck behind requests.
     ///
     /// Cancels and deadlines are not urgent, because they must not overtake their own request.
     pub const fn is_urgent(&self) -> bool {

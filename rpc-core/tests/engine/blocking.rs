@@ -60,3 +60,21 @@ async fn waiting_within_a_runtime_of_many_threads_works() {
     let inside = cluster.client(0).rpc_async("worker1", sync_inside_async, ()).await.unwrap();
     assert!(inside.is_some(), "an async handler must not wait on any runtime");
 }
+
+/// EN-2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_that_wait_on_threads_of_the_runtime_do_not_use_them_up() {
+    let cluster = Cluster::new(2).await;
+    let waiters: Vec<_> = (0..700)
+        .map(|_| {
+            let client = cluster.client(0).clone();
+            tokio::spawn(async move { client.rpc_sync("worker1", sleep_ms, (200,)) })
+        })
+        .collect();
+    for waiter in waiters {
+        if let Err(error) = waiter.await.unwrap() {
+            assert_eq!(error.failure(), Some(&Failure::WouldBlock), "{error}");
+        }
+    }
+    assert_eq!(cluster.client(0).rpc_async("worker1", add, (1, 2)).await.unwrap(), 3);
+}

@@ -375,7 +375,7 @@ impl Machine {
         let idle = *complete && view.missing.is_empty() && view.busy.is_empty();
         let sums = self.present().fold((0, 0), |(sent, received), id| {
             let counts = self.members[id.0 as usize].counts;
-            (sent + counts.sent, received + counts.received)
+            (u64::wrapping_add(sent, counts.sent), u64::wrapping_add(received, counts.received))
         });
         let before = std::mem::replace(&mut self.quiet, idle.then_some(sums));
         if idle && before == Some(sums) {
