@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser};
 use rpcrun::{Launch, OutputMode};
 
@@ -28,7 +27,7 @@ pub(crate) struct Cli {
     /// Workers to start on this machine
     ///
     /// The same number on every machine of the job.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = at_least_one())]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     #[arg(visible_alias = "nproc-per-node", alias = "nproc_per_node")]
     nproc: u32,
 
@@ -66,7 +65,7 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Several machines")]
 struct Machines {
     /// Machines in the job
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one())]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     nnodes: u32,
 
     /// Which of the machines this is, from 0
@@ -76,6 +75,10 @@ struct Machines {
     node_rank: u32,
 
     /// Address of node 0 that all machines can reach; default 127.0.0.1 for one machine
+    ///
+    /// Whoever reaches the store can use it, so any address other than loopback needs RPC_INSECURE=1, in the
+    /// environment or by --env, which says that every machine of the network is trusted. The workers refuse
+    /// to leave loopback without it too.
     #[arg(long, value_name = "ADDR", alias = "master_addr")]
     master_addr: Option<String>,
 
@@ -96,7 +99,8 @@ Examples:
   Four workers on this machine:
     rpcrun --nproc 4 -- ./target/release/train --epochs 5
 
-  Two machines with eight workers each; on node1 the same with --node-rank 1:
+  Two machines of a trusted network with eight workers each; on node1 the same with --node-rank 1:
+    export RPC_INSECURE=1
     rpcrun --nnodes 2 --node-rank 0 --master-addr node0 --master-port 29500 -n 8 -- ./train
 
   Another backend, and log lines from the framework:
@@ -150,8 +154,11 @@ impl Cli {
     }
 }
 
-fn at_least_one() -> RangedU64ValueParser<u32> {
-    RangedU64ValueParser::new().range(1..)
+fn at_least_one(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("write a whole number, 1 or more".to_owned()),
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -208,6 +215,14 @@ mod tests {
             "rpcrun",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_count_that_is_none_is_refused_in_words() {
+        for (line, option) in [("rpcrun -n 0 p", "--nproc <N>"), ("rpcrun --nnodes many p", "--nnodes <N>")] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err().to_string();
+            assert!(error.contains(option) && error.contains("write a whole number, 1 or more"), "{error}");
         }
     }
 }

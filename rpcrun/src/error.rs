@@ -56,6 +56,16 @@ pub enum LaunchError {
         /// The system's words.
         cause: String,
     },
+    /// The store would be open to a network, and nobody said that it is trusted.
+    #[error(
+        "the store of the job would listen on {address}, where whoever reaches it can use it, and so would the \
+         workers: give --master-addr 127.0.0.1 if all of the job runs on this machine, or, if every machine of \
+         that network is trusted, say so with RPC_INSECURE=1 in the environment or --env RPC_INSECURE=1"
+    )]
+    OpenStore {
+        /// Where it would listen.
+        address: String,
+    },
     /// The store could not be hosted.
     #[error("the store of the job cannot listen on {address}; choose another --master-addr or --master-port")]
     Store {

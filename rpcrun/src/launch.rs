@@ -98,7 +98,8 @@ impl Launch {
     }
 
     /// Where the workers reach the store: an address of node 0, the same on all machines. The default is
-    /// 127.0.0.1, for one machine.
+    /// 127.0.0.1, for one machine. Any other than loopback is refused on node 0 unless `RPC_INSECURE` is `1`,
+    /// by [`Launch::env`] or in this process's environment.
     pub fn master_addr(mut self, addr: impl Into<String>) -> Self {
         self.master_addr = Some(addr.into());
         self
@@ -210,13 +211,22 @@ impl Launch {
         };
         let mut hosted = None;
         if self.shape.node_rank == 0 {
-            let server =
-                store::host(&store::listen_address(&master_addr, master_port, self.shape.nnodes)).await?;
+            let (nnodes, insecure) = (self.shape.nnodes, self.is_insecure());
+            let address = store::listen_address(&master_addr, master_port, nnodes, insecure)?;
+            let server = store::host(&address).await?;
             master_port = server.local_addr().port();
             hosted = Some(server);
         }
         let (backend, env) = (self.backend.clone(), self.env.clone());
         Ok((Job { shape: self.shape, master_addr, master_port, id, backend, env }, hosted))
+    }
+
+    /// What the workers will be told about the network.
+    fn is_insecure(&self) -> bool {
+        let own = self.env.iter().rev().find(|(name, _)| name == store::INSECURE_VARIABLE);
+        let value =
+            own.map(|(_, value)| value.clone()).or_else(|| std::env::var_os(store::INSECURE_VARIABLE));
+        value.is_some_and(|value| value == "1")
     }
 
     async fn start(&self, job: &Job, output: &mut Output) -> Result<(Vec<Worker>, Parent), LaunchError> {

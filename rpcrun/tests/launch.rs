@@ -224,6 +224,15 @@ async fn a_taken_master_port_is_a_typed_error() {
 }
 
 #[tokio::test]
+async fn a_store_is_opened_to_the_network_only_if_that_is_said_to_be_trusted() {
+    let launch = || sh("exit 0").master_addr("0.0.0.0");
+    let error = launch().env("RPC_INSECURE", "0").run().await.unwrap_err();
+    assert!(matches!(error, LaunchError::OpenStore { .. }), "{error:?}");
+    let outcome = launch().env("RPC_INSECURE", "0").env("RPC_INSECURE", "1").run().await.unwrap();
+    assert!(outcome.success());
+}
+
+#[tokio::test]
 async fn several_machines_need_an_address_that_all_know() {
     let error = sh("exit 0").node(0, 2).master_addr("127.0.0.1").run().await.unwrap_err();
     assert!(matches!(error, LaunchError::NoMasterAddress { nnodes: 2 }), "{error:?}");
