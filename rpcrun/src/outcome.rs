@@ -61,7 +61,8 @@ pub(crate) enum Cause {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// All workers of this machine, in the order in which they ended.
+    /// All workers of this machine, in the order in which the launcher found that they had ended; those that
+    /// it found at once are in the order of their ranks.
     pub workers: Vec<WorkerExit>,
     pub(crate) cause: Option<Cause>,
     /// How many workers were still running when the cause came.
@@ -74,7 +75,8 @@ impl Outcome {
         self.workers.iter().all(|worker| worker.status.success())
     }
 
-    /// The worker that failed first, before anyone was told to stop.
+    /// The worker that failed first, before anyone was told to stop. Of several that failed so close together
+    /// that the launcher found them at once, it is the one with the lowest rank.
     pub fn first_failure(&self) -> Option<&WorkerExit> {
         match self.cause {
             Some(Cause::Failure(index)) => self.workers.get(index),

@@ -47,8 +47,12 @@ impl Process {
         }
     }
 
-    /// Whether the process has ended, and how. What is left of its group is killed at once, while nobody else
-    /// can have got the group's number.
+    /// Whether the process has ended, and how. What is left of its group is killed at once.
+    ///
+    /// The process is reaped by then, and its number free; the group's is not while anybody is left in it, so
+    /// the signal reaches those who are. If nobody is left, the system would have to give the number to a new
+    /// group between two lines here to make the signal reach a stranger, and systems go through all other
+    /// numbers first.
     pub(crate) fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ExitStatus>> {
         let ended = std::pin::pin!(self.child.wait()).poll(cx);
         if ended.is_ready() {

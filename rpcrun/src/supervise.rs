@@ -75,6 +75,8 @@ struct Stopping {
 }
 
 impl Supervisor {
+    /// The next worker that has ended. Of several that did since the last look, the one with the lowest rank:
+    /// the system does not tell in which order they ended.
     fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<WorkerExit>> {
         for index in 0..self.running.len() {
             let process = &mut self.running[index].process;
