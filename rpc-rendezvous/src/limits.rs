@@ -21,8 +21,8 @@ pub struct StoreLimits {
     pub reply_bytes: usize,
     /// Connections that a server keeps at once. 4,096. One more is told so and closed.
     pub connections: usize,
-    /// Memory of a server for requests above 64 KiB, and as much again for such replies, in bytes. 64 MiB.
-    /// When it is used up, more of them wait for their turn.
+    /// Memory of a server for requests above 64 KiB, as much again for such waits, and for such replies, in
+    /// bytes. 64 MiB. When it is used up, more of them wait for their turn.
     pub buffer_bytes: usize,
 }
 

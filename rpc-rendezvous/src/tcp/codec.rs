@@ -28,8 +28,10 @@
 //! `key` tells the stores of different jobs apart where a client has to search (see `open::beside`);
 //! `connections` is the bound that a full server names.
 //!
-//! Decoding allocates no more than the bytes that it is given, and a count is believed only as far as bytes
-//! follow it.
+//! Decoding copies no more than the bytes that it is given, and a count is believed only as far as bytes
+//! follow it. An element of a list costs a header and an allocation beside its bytes, which is many times its
+//! size if it is short, so lists are bounded by their length too: [`LIST_LEN_MAX`], and in a request the number
+//! of keys that the server takes.
 
 use rpc_core::StoreError;
 
@@ -42,6 +44,12 @@ pub(crate) const SERVER_HELLO_BYTES: usize = 39;
 pub(crate) const REQUEST_BYTES_MAX: usize = 2 << 20;
 /// Longest reply: the values of a wait, at most [`StoreLimits::reply_bytes`](crate::StoreLimits).
 pub(crate) const REPLY_BYTES_MAX: usize = 8 << 20;
+
+/// Longest list of keys or values. A job has fewer workers than this, and waits for a key of each at most.
+pub(crate) const LIST_LEN_MAX: usize = 64 << 10;
+
+/// The kind of request that can take long.
+const WAIT: u8 = 3;
 
 /// Draws the line between two servers at one address.
 pub(crate) type Instance = [u8; 16];
@@ -146,9 +154,12 @@ impl Request {
     pub(crate) fn to_frame(&self) -> Result<Vec<u8>, StoreError> {
         let mut writer = Writer::new();
         match self {
+            Self::Wait { keys, .. } if keys.len() > LIST_LEN_MAX => {
+                return Err(StoreError::Full { bound: "wait_keys".into(), limit: LIST_LEN_MAX as u64 });
+            }
             Self::Set { key, value } => writer.u8(1).text(key)?.value(value),
             Self::Get { key } => writer.u8(2).text(key)?,
-            Self::Wait { timeout_ms, keys } => writer.u8(3).bytes(&timeout_ms.to_le_bytes()).keys(keys)?,
+            Self::Wait { timeout_ms, keys } => writer.u8(WAIT).bytes(&timeout_ms.to_le_bytes()).keys(keys)?,
             Self::Add { key, delta } => writer.u8(4).text(key)?.bytes(&delta.to_le_bytes()),
             Self::CompareSet { key, expected: None, new } => writer.u8(5).text(key)?.u8(0).value(new),
             Self::CompareSet { key, expected: Some(expected), new } => {
@@ -159,19 +170,24 @@ impl Request {
         writer.frame(REQUEST_BYTES_MAX, "request_bytes")
     }
 
-    pub(crate) fn decode(body: &[u8]) -> Result<Self, Malformed> {
+    /// The request in `body`. Of a wait for more than `wait_keys` keys, one more than that are kept: enough to
+    /// refuse it.
+    pub(crate) fn decode(body: &[u8], wait_keys: usize) -> Result<Self, Malformed> {
         let mut reader = Reader { rest: body };
         let request = match reader.u8()? {
-            1 => Self::Set { key: reader.text()?, value: reader.value()? },
-            2 => Self::Get { key: reader.text()? },
-            3 => Self::Wait { timeout_ms: u64::from_le_bytes(reader.array()?), keys: reader.keys()? },
-            4 => Self::Add { key: reader.text()?, delta: i64::from_le_bytes(reader.array()?) },
+            1 => Self::Set { key: reader.text()?.to_owned(), value: reader.value()?.to_vec() },
+            2 => Self::Get { key: reader.text()?.to_owned() },
+            WAIT => Self::Wait {
+                timeout_ms: u64::from_le_bytes(reader.array()?),
+                keys: reader.keys(wait_keys.saturating_add(1))?,
+            },
+            4 => Self::Add { key: reader.text()?.to_owned(), delta: i64::from_le_bytes(reader.array()?) },
             5 => {
-                let key = reader.text()?;
-                let expected = if reader.flag()? { Some(reader.value()?) } else { None };
-                Self::CompareSet { key, expected, new: reader.value()? }
+                let key = reader.text()?.to_owned();
+                let expected = if reader.flag()? { Some(reader.value()?.to_vec()) } else { None };
+                Self::CompareSet { key, expected, new: reader.value()?.to_vec() }
             }
-            6 => Self::Delete { key: reader.text()? },
+            6 => Self::Delete { key: reader.text()?.to_owned() },
             tag => return Err(Malformed::Tag(tag)),
         };
         reader.end()?;
@@ -204,13 +220,13 @@ impl Reply {
         let reply = match reader.u8()? {
             1 => Self::Done,
             2 => Self::NoValue,
-            3 => Self::Value(reader.value()?),
-            4 => Self::Values(reader.list(Reader::value)?),
+            3 => Self::Value(reader.value()?.to_vec()),
+            4 => Self::Values(reader.list(LIST_LEN_MAX, Reader::value)?),
             5 => Self::Sum(i64::from_le_bytes(reader.array()?)),
             6 => Self::Deleted(reader.flag()?),
-            7 => Self::TimedOut { missing: reader.keys()? },
-            8 => Self::NotANumber { key: reader.text()? },
-            9 => Self::Full { bound: reader.text()?, limit: u64::from_le_bytes(reader.array()?) },
+            7 => Self::TimedOut { missing: reader.keys(LIST_LEN_MAX)? },
+            8 => Self::NotANumber { key: reader.text()?.to_owned() },
+            9 => Self::Full { bound: reader.text()?.to_owned(), limit: u64::from_le_bytes(reader.array()?) },
             tag => return Err(Malformed::Tag(tag)),
         };
         reader.end()?;
@@ -227,6 +243,8 @@ pub(crate) enum Malformed {
     Version(u16),
     #[error("a frame announces {announced} bytes, and at most {limit} are allowed")]
     TooLong { announced: u32, limit: usize },
+    #[error("a list announces {0} elements, and at most {LIST_LEN_MAX} are allowed")]
+    LongList(usize),
     #[error("a message ends too early")]
     Truncated,
     #[error("{0} bytes follow the end of a message")]
@@ -237,6 +255,11 @@ pub(crate) enum Malformed {
     Utf8,
     #[error("bytes came while their reply was still due")]
     OutOfTurn,
+}
+
+/// Whether a request whose body begins like this is a wait.
+pub(crate) fn is_wait(body: &[u8]) -> bool {
+    body.first() == Some(&WAIT)
 }
 
 /// The length of the body that `head` announces.
@@ -330,27 +353,37 @@ impl<'a> Reader<'a> {
         usize::try_from(value).map_err(|_| Malformed::Truncated)
     }
 
-    fn value(&mut self) -> Result<Vec<u8>, Malformed> {
+    fn value(&mut self) -> Result<&'a [u8], Malformed> {
         let bytes = self.u32()?;
-        Ok(self.take(bytes)?.to_vec())
+        self.take(bytes)
     }
 
-    fn text(&mut self) -> Result<String, Malformed> {
+    fn text(&mut self) -> Result<&'a str, Malformed> {
         let bytes = u16::from_le_bytes(self.array()?);
-        let text = std::str::from_utf8(self.take(usize::from(bytes))?).map_err(|_| Malformed::Utf8)?;
-        Ok(text.to_owned())
+        std::str::from_utf8(self.take(usize::from(bytes))?).map_err(|_| Malformed::Utf8)
     }
 
-    fn keys(&mut self) -> Result<Vec<String>, Malformed> {
-        self.list(Self::text)
+    fn keys(&mut self, keep: usize) -> Result<Vec<String>, Malformed> {
+        self.list(keep, Self::text)
     }
 
-    /// Each element fails when no bytes are left, so the count needs no check and reserves nothing.
-    fn list<T>(&mut self, element: impl Fn(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+    /// Reads a list and keeps the first `keep` elements. Each element fails when no bytes are left, and nothing
+    /// is reserved by the count.
+    fn list<T: ToOwned + ?Sized + 'a>(
+        &mut self,
+        keep: usize,
+        element: impl Fn(&mut Self) -> Result<&'a T, Malformed>,
+    ) -> Result<Vec<T::Owned>, Malformed> {
         let count = self.u32()?;
+        if count > LIST_LEN_MAX {
+            return Err(Malformed::LongList(count));
+        }
         let mut list = Vec::new();
-        for _ in 0..count {
-            list.push(element(self)?);
+        for index in 0..count {
+            let element = element(self)?;
+            if index < keep {
+                list.push(element.to_owned());
+            }
         }
         Ok(list)
     }
@@ -414,11 +447,11 @@ mod tests {
         fn requests_arrive_as_they_left_and_no_prefix_of_one_is_one(request in request()) {
             let frame = request.to_frame().unwrap();
             let body = body(&frame);
-            prop_assert_eq!(Request::decode(body), Ok(request));
+            prop_assert_eq!(Request::decode(body, 99), Ok(request));
             for end in 0..body.len() {
-                prop_assert!(Request::decode(&body[..end]).is_err());
+                prop_assert!(Request::decode(&body[..end], 99).is_err());
             }
-            prop_assert_eq!(Request::decode(&[body, &[0]].concat()), Err(Malformed::Trailing(1)));
+            prop_assert_eq!(Request::decode(&[body, &[0]].concat(), 99), Err(Malformed::Trailing(1)));
         }
 
         #[test]
@@ -435,7 +468,7 @@ mod tests {
         #[test]
         fn garbage_is_refused_or_means_exactly_one_message(tag in 0..12_u8, rest in vec(any::<u8>(), 0..100)) {
             let bytes = [&[tag][..], &rest].concat();
-            if let Ok(request) = Request::decode(&bytes) {
+            if let Ok(request) = Request::decode(&bytes, 99) {
                 let again = request.to_frame().unwrap();
                 prop_assert_eq!(body(&again), &bytes[..]);
             }
@@ -461,11 +494,26 @@ mod tests {
     #[test]
     fn counts_and_lengths_are_believed_only_as_far_as_bytes_follow() {
         let four_billion_keys = [&[3][..], &[0; 8], &[0xff; 4]].concat();
-        assert_eq!(Request::decode(&four_billion_keys), Err(Malformed::Truncated));
+        assert_eq!(Request::decode(&four_billion_keys, 99), Err(Malformed::LongList(u32::MAX as usize)));
         let four_gib_value = [&[1, 1, 0, b'k'][..], &[0xff; 4]].concat();
-        assert_eq!(Request::decode(&four_gib_value), Err(Malformed::Truncated));
+        assert_eq!(Request::decode(&four_gib_value, 99), Err(Malformed::Truncated));
         let too_long = Malformed::TooLong { announced: u32::MAX, limit: REQUEST_BYTES_MAX };
         assert_eq!(body_bytes([0xff; 4], REQUEST_BYTES_MAX), Err(too_long));
+    }
+
+    #[test]
+    fn short_keys_are_kept_only_up_to_one_more_than_the_bound() {
+        let wait = |len: usize| Request::Wait { timeout_ms: 0, keys: vec!["k".into(); len] };
+        let kept = |len: usize| match Request::decode(body(&wait(len).to_frame().unwrap()), 10) {
+            Ok(Request::Wait { keys, .. }) => keys.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([kept(9), kept(10), kept(11), kept(LIST_LEN_MAX)], [9, 10, 11, 11]);
+        let refused = wait(LIST_LEN_MAX + 1).to_frame();
+        assert!(matches!(refused, Err(StoreError::Full { bound, .. }) if bound == "wait_keys"));
+        let one_byte_keys =
+            [&[3][..], &[0; 8], &690_000_u32.to_le_bytes(), &[1, 0, b'k'].repeat(690_000)].concat();
+        assert_eq!(Request::decode(&one_byte_keys, 4096), Err(Malformed::LongList(690_000)));
     }
 
     #[test]

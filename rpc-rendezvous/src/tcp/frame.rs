@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::codec::Malformed;
 
-/// A frame that has begun has to end within this, in both directions.
+/// A frame that has begun has to end within this, in both directions; where it is read in two parts, each has.
 pub(crate) const FRAME_TIME: Duration = Duration::from_secs(10);
 /// A frame's buffer grows with the bytes that come, by this at first.
 const GROWTH_BYTES: usize = 64 << 10;
@@ -41,8 +41,15 @@ pub(crate) async fn read_head(stream: &mut TcpStream) -> Result<[u8; 4], Lost> {
 /// Reads the `bytes` of a frame's body, and allocates as they come.
 pub(crate) async fn read_body(stream: &mut TcpStream, bytes: usize) -> Result<Vec<u8>, Lost> {
     let mut body = Vec::with_capacity(bytes.min(GROWTH_BYTES));
-    let read = in_time(stream.take(bytes as u64).read_to_end(&mut body)).await?;
-    if read < bytes { Err(Lost::Closed) } else { Ok(body) }
+    read_up_to(stream, &mut body, bytes).await?;
+    Ok(body)
+}
+
+/// Reads on until `body` has `bytes`, and allocates as they come.
+pub(crate) async fn read_up_to(stream: &mut TcpStream, body: &mut Vec<u8>, bytes: usize) -> Result<(), Lost> {
+    let left = bytes.saturating_sub(body.len()) as u64;
+    in_time(stream.take(left).read_to_end(body)).await?;
+    if body.len() < bytes { Err(Lost::Closed) } else { Ok(()) }
 }
 
 /// Writes all of `frame`.

@@ -2,7 +2,9 @@
 //!
 //! Each connection is one task with one request under way, so what a client can make the server keep is
 //! bounded by [`StoreLimits`]: small requests and replies by the number of connections, large ones by a
-//! budget that they wait for. A client that misbehaves is logged and loses its connection.
+//! budget that they wait for. Waits have a budget of their own, because they hold it for as long as they take:
+//! no number of them holds up the set that they wait for. A client that misbehaves is logged and loses its
+//! connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use tokio::time::timeout;
 
 use super::codec::{
     CLIENT_HELLO_BYTES, Instance, Malformed, REQUEST_BYTES_MAX, Reply, Request, ServerHello, Status,
-    body_bytes, is_client_hello,
+    body_bytes, is_client_hello, is_wait,
 };
 use super::frame::{self, Lost};
 use crate::limits::StoreLimits;
@@ -52,6 +54,7 @@ struct Shared {
     instance: Instance,
     key: u64,
     request_budget: Budget,
+    wait_budget: Budget,
     reply_budget: Budget,
     /// Set by drop. The tasks end a little later, and must not greet anybody in between.
     closed: AtomicBool,
@@ -93,6 +96,7 @@ impl TcpStoreServer {
             instance: Incarnation::random().map_err(io)?.0,
             key,
             request_budget: Budget::new(limits.buffer_bytes),
+            wait_budget: Budget::new(limits.buffer_bytes),
             reply_budget: Budget::new(limits.buffer_bytes),
             closed: AtomicBool::new(false),
         });
@@ -189,12 +193,20 @@ impl<'a> Connection<'a> {
                 Err(_) => return Err(Lost::Closed),
             };
             let request_bytes = body_bytes(head, REQUEST_BYTES_MAX)?;
-            let _request_memory = self.shared.request_budget.reserve(request_bytes).await;
-            let body = frame::read_body(&mut self.stream, request_bytes).await?;
-            let request = Request::decode(&body)?;
-            drop(body);
+            let (request, _request_memory) = self.read_request(request_bytes).await?;
             self.answer(request).await?;
         }
+    }
+
+    /// Reads a request of `bytes`, and reserves its memory if that is much. Only for a client that has sent as
+    /// much as costs it nothing: one that only announces a large request takes no memory from the others.
+    async fn read_request(&mut self, bytes: usize) -> Result<(Request, Option<SemaphorePermit<'a>>), Lost> {
+        let shared = self.shared;
+        let mut body = frame::read_body(&mut self.stream, bytes.min(SMALL_BYTES)).await?;
+        let budget = if is_wait(&body) { &shared.wait_budget } else { &shared.request_budget };
+        let memory = budget.reserve(bytes).await;
+        frame::read_up_to(&mut self.stream, &mut body, bytes).await?;
+        Ok((Request::decode(&body, shared.limits.wait_keys)?, memory))
     }
 
     async fn greet(&mut self, status: Status) -> Result<(), Lost> {

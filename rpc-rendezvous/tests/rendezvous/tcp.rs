@@ -233,6 +233,54 @@ async fn a_full_server_says_so() {
     client(&address).await.set("k", b"v").await.expect("a connection is free again");
 }
 
+/// A connection that says hello and then `bytes`, and nothing more.
+async fn stops_after(address: &str, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(HELLO).await.unwrap();
+    stream.read_exact(&mut [0; SERVER_HELLO_BYTES]).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream
+}
+
+/// Sets 100 KiB, which has to wait for its turn, within less than a connection may be silent in a frame.
+async fn a_large_set_is_not_held_up(store: &dyn Store) {
+    let set = store.set("large", &[7; 100 << 10]);
+    tokio::time::timeout(Duration::from_secs(2), set).await.expect("nobody is in the way").unwrap();
+}
+
+#[tokio::test]
+async fn clients_that_announce_much_and_send_nothing_hold_up_nobody() {
+    let (_server, address) = server().await;
+    let store = client(&address).await;
+    let mut silent = Vec::new();
+    for _ in 0..96 {
+        silent.push(stops_after(&address, &(2_u32 << 20).to_le_bytes()).await);
+    }
+    // The server reads what came first first, on the one thread that all share here.
+    store.set("small", b"v").await.unwrap();
+    a_large_set_is_not_held_up(&*store).await;
+}
+
+#[tokio::test]
+async fn large_waits_hold_up_no_set_even_of_what_they_wait_for() {
+    let limits = StoreLimits { buffer_bytes: 100_000, ..Default::default() };
+    let server = TcpStoreServer::bind_with("127.0.0.1:0", limits).await.unwrap();
+    let address = server.local_addr().to_string();
+    let store = client(&address).await;
+    let keys: Vec<_> = (0..200).map(|index| format!("{}{index}", "k".repeat(500))).collect();
+    for key in &keys[1..] {
+        store.set(key, b"").await.unwrap();
+    }
+    let waiter = client(&address).await;
+    let set = async {
+        store.add("n", 1).await.unwrap();
+        a_large_set_is_not_held_up(&*store).await;
+        store.set(&keys[0], b"").await
+    };
+    let (values, set) = tokio::join!(waiter.wait(&keys, LONG), set);
+    assert_eq!((values.unwrap().len(), set), (200, Ok(())));
+}
+
 /// Replies that exceed the server's memory for large ones take turns.
 #[tokio::test]
 async fn large_replies_take_turns() {
