@@ -45,6 +45,7 @@ mod limits;
 mod map;
 mod memory;
 mod tcp;
+mod text;
 
 mod open;
 

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use rpc_core::{Member, Store, WorkerInfo};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{JobStore, JoinError, Joining};
 
-/// First byte of an entry, so that another version is recognised.
+/// First byte of a value, so that another version is recognised.
 const VERSION: u8 = 1;
 
 /// The value of a rank's key.
@@ -33,18 +34,26 @@ pub(super) struct Refusal {
 
 impl Entry {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        // Plain data into a growing buffer: there is nothing that could fail. If it did, the empty rest would
-        // be unreadable to all, which is an error of its own.
-        let body = postcard::to_allocvec(self).unwrap_or_default();
-        [&[VERSION][..], &body].concat()
+        versioned_bytes(self)
     }
 
     pub(super) fn decode(key: &str, bytes: &[u8]) -> Result<Self, JoinError> {
-        match bytes.split_first() {
-            Some((&VERSION, body)) => postcard::from_bytes(body).ok(),
-            _ => None,
-        }
-        .ok_or_else(|| JoinError::Unreadable { key: key.to_owned() })
+        versioned(bytes).ok_or_else(|| JoinError::Unreadable { key: key.to_owned() })
+    }
+}
+
+pub(super) fn versioned_bytes(value: &impl Serialize) -> Vec<u8> {
+    // Plain data into a growing buffer: there is nothing that could fail. If it did, the empty rest would
+    // be unreadable to all, which is an error of its own.
+    let body = postcard::to_allocvec(value).unwrap_or_default();
+    [&[VERSION][..], &body].concat()
+}
+
+/// What [`versioned_bytes`] has written, or `None` if it was something else.
+pub(super) fn versioned<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    match bytes.split_first() {
+        Some((&VERSION, body)) => postcard::from_bytes(body).ok(),
+        _ => None,
     }
 }
 

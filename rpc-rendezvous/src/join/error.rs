@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::text::rounded;
 use rpc_core::{InvalidGroup, StoreError, WorkerId, WorkerInfo, WorkerName};
 
 /// Why a worker did not get into its group.
@@ -40,7 +41,9 @@ pub enum JoinError {
     },
     /// Two workers claim one rank.
     #[error(
-        "workers {first} and {second} both claim rank {rank} of job {job}; give each process its own rank, or a new job name if {first} is from an earlier run that crashed"
+        "workers {first} and {second} both claim rank {rank} of job {job}; give each process its own rank, or, if \
+         {first} is from an earlier run that crashed, give this run a new job name (.job(..) or RPC_JOB_ID) or \
+         delete the store's file"
     )]
     DuplicateRank {
         /// The job.
@@ -90,9 +93,12 @@ pub enum JoinError {
     },
     /// Not all workers came in time.
     #[error(
-        "job {job}: after {after:?} {} missing; {}",
+        "job {job}: after {:?} {} missing; {}; start {it}, or look at {its} output",
+        rounded(*after),
         super::progress::ranks(missing),
-        super::progress::names(present)
+        super::progress::names(present),
+        it = if missing.len() == 1 { "it" } else { "them" },
+        its = if missing.len() == 1 { "its" } else { "their" }
     )]
     TimedOut {
         /// The job.
@@ -103,6 +109,15 @@ pub enum JoinError {
         missing: Vec<u32>,
         /// The workers that came, this one included, even if they gave up earlier.
         present: Vec<WorkerName>,
+    },
+    /// The store was there when this worker began to join, and went away for good.
+    #[error(
+        "the store at {address}, which this worker had joined, is gone; the output of rank 0 (or of the launcher) \
+         says why"
+    )]
+    StoreGone {
+        /// Where it was.
+        address: String,
     },
     /// A key of the job holds something else than a worker's claim.
     #[error("{key} in the store is not the claim of a worker of this version; use another job name")]

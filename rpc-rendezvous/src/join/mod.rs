@@ -8,6 +8,8 @@
 //! gen{n}/seen/{r}   rank r has read all claims
 //! gen{n}/left/{r}   the incarnation that had rank r has left
 //! ```
+//! and, when there will be no group, what `notice` describes.
+//!
 //!
 //! A claim is made by comparing with "no value", so one of two workers that want a rank finds the other's
 //! claim. Two workers that use one name, or expect different world sizes or backends, each see it in the
@@ -23,10 +25,12 @@
 //! The rank that hosts the store waits a moment for the others' `seen` before it goes on, so that a short
 //! program does not take the store away from those who still read. If the store is lost anyway, because it
 //! was that of an earlier generation whose host has just closed it, joining starts over with the next one.
+//! If it was the first generation's and nobody opens another store soon, its host has failed.
 
 mod claim;
 mod error;
 mod leave;
+mod notice;
 mod progress;
 
 use std::sync::Arc;
@@ -40,6 +44,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use self::claim::{Claim, Entry, Held, verify};
 pub use self::error::JoinError;
 pub use self::leave::Joined;
+use self::notice::Posted;
 use self::progress::Progress;
 use crate::memory::FOREVER;
 
@@ -53,6 +58,8 @@ const LOOK_AGAIN_EACH: Duration = Duration::from_millis(5);
 const START_OVER_PAUSE: Duration = Duration::from_millis(50);
 /// How long rank 0 waits until the others have seen its claim and all others.
 const SEEN_TIME: Duration = Duration::from_secs(2);
+/// A store that has not answered for so long is gone for good, unless its host had left and may come again.
+const GONE_TIME: Duration = Duration::from_secs(15);
 /// The last look may end so much after the timeout. A lost connection takes less to be given up.
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -127,9 +134,10 @@ pub async fn join(store: &Arc<dyn Store>, me: Joining) -> Result<Joined, JoinErr
     let store = PrefixStore::new(me.job.clone(), Arc::clone(store));
     let deadline = Instant::now() + me.timeout.min(FOREVER);
     let mut progress = Progress::new(&me);
+    let mut contact = Contact::default();
     loop {
-        let failure = match timeout_at(deadline + GRACE, attempt(&store, &me, deadline, &mut progress)).await
-        {
+        let attempt = attempt(&store, &me, deadline, &mut progress, &mut contact);
+        let failure = match timeout_at(deadline + GRACE, attempt).await {
             Ok(Ok(joined)) => return Ok(joined),
             Ok(Err(Ended::ForGood(error))) => return Err(error),
             Ok(Err(Ended::StoreLost(error))) => error,
@@ -139,11 +147,39 @@ pub async fn join(store: &Arc<dyn Store>, me: Joining) -> Result<Joined, JoinErr
                 return Err(StoreError::Unreachable { address: RENDEZVOUS.into(), cause }.into());
             }
         };
-        if Instant::now() + START_OVER_PAUSE >= deadline {
-            return Err(failure.into());
+        let lost_for = contact.lost_for();
+        let over = Instant::now() + START_OVER_PAUSE >= deadline;
+        match failure {
+            StoreError::Unreachable { address, .. }
+                if over || (lost_for >= GONE_TIME && !contact.rejoining) =>
+            {
+                return Err(JoinError::StoreGone { address });
+            }
+            failure if over => return Err(failure.into()),
+            _ => {}
         }
         tracing::debug!(job = me.job, error = %failure, "the store was lost while joining; starting over");
         sleep(START_OVER_PAUSE).await;
+    }
+}
+
+/// How the attempts to join got on with the store.
+#[derive(Debug, Default)]
+struct Contact {
+    /// It answered since the last loss.
+    answered: bool,
+    /// It held an earlier generation of the job, so its host may have left to come again.
+    rejoining: bool,
+    lost_since: Option<Instant>,
+}
+
+impl Contact {
+    /// Takes note of a loss. How long it is since the first one that no answer followed.
+    fn lost_for(&mut self) -> Duration {
+        if std::mem::take(&mut self.answered) {
+            self.lost_since = None;
+        }
+        self.lost_since.get_or_insert_with(Instant::now).elapsed()
     }
 }
 
@@ -167,13 +203,18 @@ async fn attempt(
     me: &Joining,
     deadline: Instant,
     progress: &mut Progress,
+    contact: &mut Contact,
 ) -> Result<Joined, Ended> {
     for generation in 0_u64.. {
         let keys: Vec<String> = (0..me.world_size).map(|rank| rank_key(generation, rank)).collect();
         // What was refused before we came does not concern us: those workers may come again.
         let old = look(store, &keys).await?;
+        (contact.answered, contact.rejoining) = (true, generation > 0);
         let Some(mut held) = claim(store, me, generation).await? else { continue };
-        let waited = wait_for_all(store, me, &keys, &old, deadline, progress).await;
+        if me.rank == 0 {
+            notice::remove_old(store, generation).await?;
+        }
+        let waited = wait_for_all(store, me, generation, &keys, &old, deadline, progress).await;
         match waited {
             Ok(members) => {
                 held.keep();
@@ -187,7 +228,14 @@ async fn attempt(
                 return Err(Ended::StoreLost(error));
             }
             Err(Ended::ForGood(error)) => {
-                held.give_up(&error).await;
+                if me.rank == 0 {
+                    let posted = Posted::post(store, me, generation, &error, &progress.present()).await;
+                    held.give_up(&error).await;
+                    posted.stay(deadline + SEEN_TIME).await;
+                } else {
+                    held.give_up(&error).await;
+                    notice::told(store, me, generation).await;
+                }
                 return Err(Ended::ForGood(error));
             }
         }
@@ -231,12 +279,13 @@ async fn claim(store: &JobStore, me: &Joining, generation: u64) -> Result<Option
 async fn wait_for_all(
     store: &JobStore,
     me: &Joining,
+    generation: u64,
     keys: &[String],
     old: &[Option<Entry>],
     deadline: Instant,
     progress: &mut Progress,
 ) -> Result<Vec<Member>, Ended> {
-    let longest = LOOK_AGAIN.1.max(LOOK_AGAIN_EACH * me.world_size);
+    let longest = look_again_longest(me.world_size);
     let mut pause = LOOK_AGAIN.0;
     loop {
         let now = look(store, keys).await?;
@@ -255,6 +304,9 @@ async fn wait_for_all(
         if Instant::now() >= deadline {
             return Err(Ended::ForGood(progress.timed_out()));
         }
+        if let Some(over) = notice::read(store, generation).await? {
+            return Err(Ended::ForGood(over));
+        }
         let until = deadline.min(Instant::now() + pause).min(progress.next_report());
         if now.iter().all(Option::is_some) {
             // Complete but for workers that were refused earlier and may come again.
@@ -268,6 +320,10 @@ async fn wait_for_all(
         progress.report();
         pause = (pause * 2).min(longest);
     }
+}
+
+fn look_again_longest(world_size: u32) -> Duration {
+    LOOK_AGAIN.1.max(LOOK_AGAIN_EACH * world_size)
 }
 
 /// The entries that are there now, by rank.

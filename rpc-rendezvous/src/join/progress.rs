@@ -53,6 +53,11 @@ impl Progress {
         }
     }
 
+    /// The ranks that were there at the last look.
+    pub(super) fn present(&self) -> Vec<u32> {
+        (0..).zip(&self.here).filter(|(_, name)| name.is_some()).map(|(rank, _)| rank).collect()
+    }
+
     pub(super) fn next_report(&self) -> Instant {
         self.next_report
     }

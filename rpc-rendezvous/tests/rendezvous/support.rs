@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{Incarnation, Store, WorkerName};
-use rpc_rendezvous::{Joining, TcpStore, TcpStoreServer};
+use parking_lot::Mutex;
+use rpc_core::{BoxFuture, Incarnation, Store, StoreError, WorkerName};
+use rpc_rendezvous::{Joining, MemoryStore, TcpStore, TcpStoreServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -110,6 +111,79 @@ impl Proxy {
     /// Cuts all connections. New ones are let through.
     pub(crate) fn cut(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+/// A store whose host can go away, and another come in its place.
+#[derive(Debug)]
+pub(crate) struct Mortal {
+    /// `None` while there is no host.
+    host: Mutex<Option<MemoryStore>>,
+    died: tokio::sync::watch::Sender<()>,
+}
+
+impl Default for Mortal {
+    fn default() -> Self {
+        Self { host: Mutex::new(Some(MemoryStore::default())), died: tokio::sync::watch::Sender::new(()) }
+    }
+}
+
+impl Mortal {
+    pub(crate) fn die(&self) {
+        *self.host.lock() = None;
+        self.died.send_replace(());
+    }
+
+    pub(crate) fn live_again(&self) {
+        *self.host.lock() = Some(MemoryStore::default());
+    }
+
+    async fn with<T>(
+        &self,
+        operation: impl AsyncFnOnce(&MemoryStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let gone = || StoreError::Unreachable { address: "mortal:1".into(), cause: "refused".into() };
+        let mut died = self.died.subscribe();
+        let host = self.host.lock().clone().ok_or_else(gone)?;
+        tokio::select! {
+            done = operation(&host) => done,
+            _ = died.changed() => Err(gone()),
+        }
+    }
+}
+
+impl Store for Mortal {
+    fn set<'a>(&'a self, key: &'a str, value: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.with(async move |host: &MemoryStore| host.set(key, value).await))
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
+        Box::pin(self.with(async move |host: &MemoryStore| host.get(key).await))
+    }
+
+    fn wait<'a>(
+        &'a self,
+        keys: &'a [String],
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, StoreError>> {
+        Box::pin(self.with(async move |host: &MemoryStore| host.wait(keys, timeout).await))
+    }
+
+    fn add<'a>(&'a self, key: &'a str, delta: i64) -> BoxFuture<'a, Result<i64, StoreError>> {
+        Box::pin(self.with(async move |host: &MemoryStore| host.add(key, delta).await))
+    }
+
+    fn compare_set<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Option<&'a [u8]>,
+        new: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, StoreError>> {
+        Box::pin(self.with(async move |host: &MemoryStore| host.compare_set(key, expected, new).await))
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(self.with(async move |host: &MemoryStore| host.delete(key).await))
     }
 }
 
