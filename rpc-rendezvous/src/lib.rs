@@ -53,7 +53,7 @@ mod join;
 
 // The public interface is:
 pub use crate::file::FileStore;
-pub use crate::join::{JoinError, Joined, Joining, join};
+pub use crate::join::{JoinError, Joined, Joining, join, refuse};
 pub use crate::launch::{InitMethod, InitMethodError, LaunchEnv, LaunchError, Meeting, StoreHost};
 pub use crate::limits::StoreLimits;
 pub use crate::memory::MemoryStore;

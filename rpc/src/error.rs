@@ -51,7 +51,8 @@ pub enum InitError {
     Backend(#[from] BackendError),
     /// A host has no address, or none that can be reached from here.
     #[error(
-        "no way to {host} after {after:?}: {cause}; is the name right, or should the worker .bind(..) elsewhere?"
+        "no way to {host} after {:?}: {cause}; is the name right, or should the worker .bind(..) elsewhere?",
+        rounded(*after)
     )]
     Address {
         /// The host as it was given.
@@ -83,7 +84,8 @@ pub enum InitError {
     Join(#[from] JoinError),
     /// Some workers joined, but did not begin to serve: they failed, or died, in between.
     #[error(
-        "after {after:?} there was still no sign that these workers serve: {}; their own output says why",
+        "after {:?} there was still no sign that these workers serve: {}; their own output says why",
+        rounded(*after),
         list(.missing)
     )]
     NotReady {
@@ -108,6 +110,13 @@ pub enum InitError {
     RuntimeEnded,
 }
 
+/// To tenths of a second, or to milliseconds if it is less than one.
+fn rounded(after: Duration) -> Duration {
+    let step_ms: u32 = if after < Duration::from_secs(1) { 1 } else { 100 };
+    let steps = (after.as_secs_f64() * 1000.0 / f64::from(step_ms)).round() as u64;
+    Duration::from_millis(steps.saturating_mul(u64::from(step_ms)))
+}
+
 fn list(workers: &[WorkerInfo]) -> String {
     workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -125,4 +134,16 @@ pub enum BlockingShutdownError {
          outside of handlers, or wait on another thread"
     )]
     WouldBlock,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_was_waited_is_told_without_digits_that_tell_nothing() {
+        let missing = vec![WorkerInfo::new("w1".into(), rpc_core::WorkerId(1))];
+        let error = InitError::NotReady { after: Duration::from_nanos(9_999_625_943), missing };
+        assert!(error.to_string().starts_with("after 10s there"), "{error}");
+    }
 }

@@ -135,8 +135,7 @@ impl Held {
     }
 
     /// Takes the claim back; if this worker is what keeps the others from being a group, says so in its place.
-    pub(super) async fn give_up(mut self, error: &JoinError) {
-        let Some(store) = self.store.take() else { return };
+    pub(super) async fn give_up(self, error: &JoinError) {
         let tell = match error {
             // Told by whoever sees it. A third worker must not be taken for the reason by one of the two.
             JoinError::DuplicateName { first, second, .. } => {
@@ -145,13 +144,21 @@ impl Held {
             JoinError::WorldSizeMismatch { .. } | JoinError::BackendMismatch { .. } => true,
             _ => false,
         };
-        let done = if tell {
-            let refused = Entry::Refused(Refusal { claim: self.claim.clone(), reason: error.to_string() });
-            store.set(&self.key, &refused.to_bytes()).await
-        } else {
-            store.delete(&self.key).await.map(drop)
-        };
-        if let Err(error) = done {
+        if tell { self.refuse(&error.to_string()).await } else { self.take_back().await }
+    }
+
+    /// Puts the reason why this worker cannot join in the place of its claim.
+    pub(super) async fn refuse(mut self, reason: &str) {
+        let Some(store) = self.store.take() else { return };
+        let refused = Entry::Refused(Refusal { claim: self.claim.clone(), reason: reason.to_owned() });
+        if let Err(error) = store.set(&self.key, &refused.to_bytes()).await {
+            tracing::debug!(key = self.key, %error, "could not say why this worker does not join");
+        }
+    }
+
+    async fn take_back(mut self) {
+        let Some(store) = self.store.take() else { return };
+        if let Err(error) = store.delete(&self.key).await {
             tracing::debug!(key = self.key, %error, "could not take the claim back");
         }
     }

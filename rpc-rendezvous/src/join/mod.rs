@@ -163,6 +163,39 @@ pub async fn join(store: &Arc<dyn Store>, me: Joining) -> Result<Joined, JoinErr
     }
 }
 
+/// Says in the place of a worker that cannot join why it cannot, so that the others do not wait for it. Rank 0
+/// stays until they know, for a few seconds at most, as its store may go away with it.
+///
+/// Best effort: a store that fails is the lesser problem of a worker that has failed already.
+///
+/// # Cancel safety
+/// Dropping the future may leave the others without the reason.
+pub async fn refuse(store: &Arc<dyn Store>, me: &Joining, reason: &str) {
+    let store = PrefixStore::new(me.job.clone(), Arc::clone(store));
+    let error = JoinError::Refused {
+        worker: WorkerInfo::new(me.name.clone(), WorkerId(me.rank)),
+        reason: reason.into(),
+    };
+    let limit = look_again_longest(me.world_size) + GRACE;
+    let told = timeout(limit, async {
+        for generation in 0_u64.. {
+            let Some(held) = claim(&store, me, generation).await? else { continue };
+            if me.rank == 0 {
+                let posted = Posted::post(&store, me, generation, &error, &[]).await;
+                held.give_up(&error).await;
+                posted.stay(Instant::now() + limit).await;
+            } else {
+                held.refuse(reason).await;
+            }
+            break;
+        }
+        Ok::<(), Ended>(())
+    });
+    if !matches!(told.await, Ok(Ok(()))) {
+        tracing::debug!(job = me.job, reason, "could not tell the others");
+    }
+}
+
 /// How the attempts to join got on with the store.
 #[derive(Debug, Default)]
 struct Contact {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::{Store, WorkerId, WorkerInfo, WorkerName};
-use rpc_rendezvous::{JoinError, Joined, Joining, MemoryStore, TcpStoreServer, join};
+use rpc_rendezvous::{JoinError, Joined, Joining, MemoryStore, TcpStoreServer, join, refuse};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -267,6 +267,23 @@ async fn a_worker_that_comes_after_rank_0_failed_learns_why_and_rank_0_stays_two
         assert!(error.contains("ranks 1 and 2 both use the worker name a"), "{error}");
     }
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_cannot_even_listen_tells_the_others_why() {
+    for failing in [0, 1] {
+        let (store, began) = (store(), Instant::now());
+        let (odd, other) = (worker("odd", failing, 2), worker("other", 1 - failing, 2));
+        let waiting = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move { join(&store, other).await }
+        });
+        tokio::task::yield_now().await;
+        refuse(&store, &odd, "the port is taken").await;
+        let error = waiting.await.unwrap().unwrap_err().to_string();
+        assert_eq!(error, format!("odd (rank {failing}) could not join: the port is taken"));
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]
