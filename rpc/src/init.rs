@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::{
-    AgentStart, Backend, BindOptions, Client, FunctionTable, Incarnation, Store, WorkerId, WorkerInfo,
-    WorkerName,
+    AgentStart, Backend, BindOptions, Client, FunctionTable, Incarnation, Shutdown, Store, WorkerId,
+    WorkerInfo, WorkerName,
 };
 use rpc_rendezvous::{InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, join, open_store};
 use tokio::runtime::Handle;
@@ -216,8 +216,11 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
         driver.handle,
         membership,
     );
-    // If this fails, dropping the worker makes it leave.
-    ready::all_ready(&*store, &group, WorkerId(rank), left()).await?;
+    if let Err(error) = ready::all_ready(&*store, &group, WorkerId(rank), left()).await {
+        // It does not fail, and afterwards the rank is free again.
+        let _ = worker.shutdown_with(Shutdown::Immediate).await;
+        return Err(error);
+    }
     Ok(worker)
 }
 

@@ -7,8 +7,17 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use rpc_core::{Group, Incarnation, Store, StoreError, WorkerId};
+use tokio::time::Instant;
 
 use crate::error::InitError;
+
+/// When to say first, and then again, who is waited for.
+const REPORT_AFTER: Duration = Duration::from_secs(3);
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// How much later than asked a store may answer.
+const GRACE: Duration = Duration::from_secs(1);
+/// Before a store that was lost is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Says that worker `own` serves, and waits until all of `group` have said so.
 ///
@@ -21,18 +30,55 @@ pub(crate) async fn all_ready(
 ) -> Result<(), InitError> {
     let keys: Vec<String> =
         group.members().iter().map(|member| key(group.job(), member.incarnation)).collect();
-    if let Some(own) = keys.get(own.0 as usize) {
-        store.set(own, b"1").await?;
-    }
-    match store.wait(&keys, timeout).await {
-        Ok(_) => Ok(()),
-        Err(StoreError::TimedOut { missing, .. }) => {
-            let missing = group.members().iter().zip(&keys).filter(|(_, key)| missing.contains(key));
-            let missing = missing.map(|(member, _)| member.info.clone()).collect();
-            Err(InitError::NotReady { after: timeout, missing })
+    let own = keys.get(own.0 as usize).cloned().unwrap_or_default();
+    let started = Instant::now();
+    let left = || timeout.saturating_sub(started.elapsed());
+    let not_ready = |missing: &[String]| {
+        let missing = group.members().iter().zip(&keys).filter(|(_, key)| missing.contains(key));
+        InitError::NotReady {
+            after: timeout,
+            missing: missing.map(|(member, _)| member.info.clone()).collect(),
         }
-        Err(error) => Err(error.into()),
+    };
+    let mut report_after = REPORT_AFTER;
+    loop {
+        let slice = report_after.min(left());
+        // A store that has stopped answering does not know of our time.
+        let step = tokio::time::timeout(slice + GRACE, say_and_wait(store, &own, &keys, slice));
+        match step.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(StoreError::TimedOut { missing, .. })) if left().is_zero() => {
+                return Err(not_ready(&missing));
+            }
+            Ok(Err(StoreError::TimedOut { missing, .. })) => {
+                if let InitError::NotReady { missing, .. } = not_ready(&missing) {
+                    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+                    tracing::info!(
+                        "waiting until {} serve, {} s",
+                        names.join(", "),
+                        started.elapsed().as_secs()
+                    );
+                }
+                report_after = REPORT_EVERY;
+            }
+            // The job whose store this was may have ended, and another server have taken its place: what was
+            // said there is said again.
+            Ok(Err(StoreError::Unreachable { .. })) if !left().is_zero() => tokio::time::sleep(PAUSE).await,
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) if left().is_zero() => return Err(not_ready(&keys)),
+            Err(_) => {}
+        }
     }
+}
+
+async fn say_and_wait(
+    store: &dyn Store,
+    own: &str,
+    keys: &[String],
+    timeout: Duration,
+) -> Result<(), StoreError> {
+    store.set(own, b"1").await?;
+    store.wait(keys, timeout).await.map(drop)
 }
 
 fn key(job: &str, incarnation: Incarnation) -> String {
