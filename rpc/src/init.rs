@@ -10,7 +10,7 @@ use rpc_core::{
     AgentStart, Backend, BindOptions, Client, FunctionTable, Incarnation, Shutdown, Store, WorkerId,
     WorkerInfo, WorkerName,
 };
-use rpc_rendezvous::{InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, join, open_store};
+use rpc_rendezvous::{InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, join, open_store, refuse};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -171,7 +171,6 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
 
     let mut options = BindOptions::new(bind_address(&plan, left()).await?);
     options.advertise_host.clone_from(&plan.builder.advertise_host);
-    let bound = plan.backend.bind(&options).await?;
 
     let Plan { name, place: Place { rank, world_size, job, meeting }, backend, functions, builder, .. } =
         plan;
@@ -182,7 +181,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
             (Arc::clone(&opened.store), Some(opened))
         }
     };
-    let joining = Joining {
+    let mut joining = Joining {
         job,
         name: name.clone(),
         rank,
@@ -190,9 +189,18 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
         incarnation: Incarnation::random()
             .map_err(|cause| InitError::System { what: "randomness", cause: Arc::new(cause) })?,
         backend: backend.name().to_owned(),
-        address: bound.address(),
+        address: String::new(),
         timeout: left(),
     };
+    let bound = match backend.bind(&options).await {
+        Ok(bound) => bound,
+        Err(error) => {
+            refuse(&store, &joining, &error.to_string()).await;
+            return Err(error.into());
+        }
+    };
+    joining.address = bound.address();
+    joining.timeout = left();
     let joined = join(&store, joining).await?;
     let mut start = AgentStart::new(WorkerId(rank), joined.group.clone(), builder.config);
     start.functions_digest = functions.digest();
