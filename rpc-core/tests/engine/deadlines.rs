@@ -100,3 +100,16 @@ async fn a_late_reply_is_dropped_and_gives_its_place_back() {
     cluster.network().set_delay(cluster.address("b"), cluster.address("a"), Duration::ZERO);
     assert_eq!(cluster.client("a").rpc_async("b", add, (2, 2)).await.unwrap(), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn timeouts_beyond_any_clock_and_below_its_grain_mean_what_they_say() {
+    let cluster = Cluster::new(2).await;
+    let client = cluster.client(0);
+    let call = client.rpc_async("worker1", sleep_ms, (100_000,)).timeout(Duration::from_secs(1 << 60));
+    assert_eq!(call.await.unwrap(), 100_000);
+    client.set_rpc_timeout(Duration::from_nanos(500));
+    assert!(
+        client.rpc_async("worker1", sleep_ms, (100_000,)).await.unwrap_err().is_timeout(),
+        "not for ever"
+    );
+}

@@ -128,3 +128,18 @@ async fn arguments_of_another_type_do_not_run_the_handler() {
         cluster.client("a").rpc_async("b", Skewed, ("long text".into(), 7)).await.unwrap_err();
     assert!(matches!(error.failure(), Some(Failure::BadArguments { .. })), "{error}");
 }
+
+#[tokio::test]
+async fn a_request_cannot_pass_for_a_frame_of_the_link() {
+    let cluster = Cluster::new(2).await;
+    let request = rpc_core::Request {
+        kind: rpc_core::Kind(rpc_core::wire::frame::GOODBYE),
+        method: 0,
+        codec: 0,
+        timeout: None,
+        body: rpc_core::Body::default(),
+    };
+    let failure = cluster.agent(0).send(rpc_core::WorkerId(1), request).await.unwrap_err();
+    assert_eq!(failure, Failure::UnknownKind);
+    assert_eq!(cluster.client(0).rpc_async("worker1", add, (1, 2)).await.unwrap(), 3);
+}

@@ -100,3 +100,28 @@ async fn who_stays_can_still_shut_down_after_another_has_left_at_once() {
         worker.await.unwrap().unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_left_before_there_was_a_link_says_so_to_who_dials() {
+    let cluster = Cluster::new(2).await;
+    cluster.agent(0).shutdown(Shutdown::Immediate).await.unwrap();
+    let begin = tokio::time::Instant::now();
+    let error = cluster.client(1).rpc_async("worker0", add, (1, 2)).await.unwrap_err();
+    assert_eq!(error.failure(), Some(&Failure::Departed));
+    assert!(begin.elapsed() < Duration::from_secs(1), "promptly");
+}
+
+/// EN-1
+#[test]
+fn a_runtime_that_ends_first_fails_those_who_wait() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let cluster = runtime.block_on(Cluster::new(2));
+    let client = cluster.client(0).with_timeout(Duration::ZERO);
+    let call = client.rpc_async("worker1", sleep_ms, (3_600_000,));
+    let waiter = std::thread::spawn(move || call.wait());
+    drop(runtime);
+    // Whichever of the engine's tasks ended first.
+    let error = waiter.join().unwrap().unwrap_err();
+    assert!(matches!(error.failure(), Some(Failure::ShutDown | Failure::LinkLost { .. })), "{error}");
+    assert_eq!(client.rpc_sync("worker1", add, (1, 2)).unwrap_err().failure(), Some(&Failure::ShutDown));
+}
