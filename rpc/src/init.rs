@@ -10,7 +10,9 @@ use rpc_core::{
     AgentStart, Backend, BindOptions, Client, FunctionTable, Incarnation, Shutdown, Store, WorkerId,
     WorkerInfo, WorkerName,
 };
-use rpc_rendezvous::{InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, join, open_store, refuse};
+use rpc_rendezvous::{
+    InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, join, open_store, refuse,
+};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 

@@ -250,9 +250,10 @@ async fn attempt(
         let waited = wait_for_all(store, me, generation, &keys, &old, deadline, progress).await;
         match waited {
             Ok(members) => {
-                held.keep();
                 let group = Group::new(&me.job, members).map_err(JoinError::from)?;
                 seen_by_all(store, me, generation, deadline).await;
+                // Only now: a future that is dropped while it waits takes the claim back.
+                held.keep();
                 return Ok(Joined::new(group, store.clone(), generation, me));
             }
             // Whatever is at the lost store is gone with it, or will be recognised as ours.
