@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn how_long_was_waited_is_told_without_digits_that_tell_nothing() {
-        let missing = vec![WorkerInfo::new("w1".into(), rpc_core::WorkerId(1))];
+        let missing = vec![WorkerInfo::new(rpc_core::WorkerName::new("w1").unwrap(), rpc_core::WorkerId(1))];
         let error = InitError::NotReady { after: Duration::from_nanos(9_999_625_943), missing };
         assert!(error.to_string().starts_with("after 10s there"), "{error}");
     }
