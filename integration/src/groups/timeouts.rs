@@ -83,13 +83,13 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Checks that `call` times out after about `timeout`.
-async fn times_out<T, E>(
-    call: impl Future<Output = Result<T, CallError<E>>>,
-    timeout: Duration,
-) -> Result<()> {
+/// Checks that the call that `begin` begins times out after about `timeout`.
+async fn times_out<F, T, E>(begin: impl FnOnce() -> F, timeout: Duration) -> Result<()>
+where
+    F: Future<Output = Result<T, CallError<E>>>,
+{
     let began = Instant::now();
-    let Err(error) = call.await else { bail!("a value in place of a timeout") };
+    let Err(error) = begin().await else { bail!("a value in place of a timeout") };
     let Some(Failure::TimedOut { after, .. }) = error.failure() else { bail!("{:?}", error.failure()) };
     ensure!(*after == timeout, "it says after {after:?}, not {timeout:?}");
     let took = began.elapsed();
@@ -99,12 +99,12 @@ async fn times_out<T, E>(
 
 async fn rpc_timeouts(worker: &Worker) -> Result<()> {
     for to in ["worker1", "worker0"] {
-        times_out(worker.rpc_async(to, sleep_ms, (60_000,)).timeout(SHORT), SHORT).await?;
-        times_out(worker.rpc_async(to, block_ms, (1_000,)).timeout(SHORT), SHORT).await?;
-        times_out(worker.with_timeout(SHORT).rpc_async(to, sleep_ms, (60_000,)), SHORT).await?;
+        times_out(|| worker.rpc_async(to, sleep_ms, (60_000,)).timeout(SHORT), SHORT).await?;
+        times_out(|| worker.rpc_async(to, block_ms, (1_000,)).timeout(SHORT), SHORT).await?;
+        times_out(|| worker.with_timeout(SHORT).rpc_async(to, sleep_ms, (60_000,)), SHORT).await?;
         // The default changes for calls that begin from now on.
         worker.set_rpc_timeout(SHORT);
-        times_out(worker.rpc_async(to, sleep_ms, (60_000,)), SHORT).await?;
+        times_out(|| worker.rpc_async(to, sleep_ms, (60_000,)), SHORT).await?;
         // Zero is for ever, and a call's own timeout goes before the default.
         ensure!(worker.rpc_async(to, sleep_ms, (400,)).timeout(Duration::ZERO).await? == 400);
         ensure!(worker.rpc_async(to, sleep_ms, (400,)).timeout(LATE).await? == 400);
@@ -129,7 +129,7 @@ async fn default_used(part: Part) -> Result<()> {
     let worker = part.builder().rpc_timeout(SHORT).init().await?;
     ensure!(worker.rpc_timeout() == SHORT);
     if part.rank == 0 {
-        times_out(worker.rpc_async("worker1", sleep_ms, (60_000,)), SHORT).await?;
+        times_out(|| worker.rpc_async("worker1", sleep_ms, (60_000,)), SHORT).await?;
     }
     worker.set_rpc_timeout(Duration::from_secs(60));
     leave(&worker).await
@@ -217,8 +217,8 @@ async fn calls_stopped(mut part: Part) -> Result<()> {
         worker.rpc_async("worker1", sleep_ms, (0,)).await?;
         say("LINKED");
         part.told("STOPPED").await?;
-        times_out(worker.rpc_async("worker1", sleep_ms, (0,)).timeout(SHORT), SHORT).await?;
-        times_out(worker.rpc_async("worker1", sleep_ms, (0,)).timeout(SHORT), SHORT).await?;
+        times_out(|| worker.rpc_async("worker1", sleep_ms, (0,)).timeout(SHORT), SHORT).await?;
+        times_out(|| worker.rpc_async("worker1", sleep_ms, (0,)).timeout(SHORT), SHORT).await?;
         say("TIMED-OUT");
         part.told("RESUMED").await?;
         ensure!(worker.rpc_async("worker1", sleep_ms, (7,)).await? == 7, "the link is of use again");

@@ -104,6 +104,9 @@ async fn one_is_stopped(mut part: Part) -> Result<()> {
     for info in worker.workers() {
         worker.rpc_async(info, ping, ()).await?;
     }
+    say("CALLED");
+    part.told("SETTLE").await?;
+    settle(&worker).await?;
     say("READY");
     part.told("LEAVE").await?;
     if part.rank != 1 {
@@ -115,8 +118,24 @@ async fn one_is_stopped(mut part: Part) -> Result<()> {
     Ok(())
 }
 
+/// Waits until this worker counts as idle, a moment after its last answer has left: who is probed before that
+/// is named as busy, and the stopped worker keeps the leader from probing again.
+async fn settle(worker: &Worker) -> Result<()> {
+    loop {
+        let info = worker.debug_info();
+        let active = info.iter().find(|(name, _)| name == "requests.active");
+        match active.map(|(_, value)| value.as_str()) {
+            Some("0") => return Ok(()),
+            Some(_) => tokio::task::yield_now().await,
+            None => bail!("no requests.active in {info:?}"),
+        }
+    }
+}
+
 async fn stop_one(stage: &mut Stage) -> Result<()> {
     stage.start().await?;
+    stage.all_say("CALLED").await?;
+    stage.tell_all("SETTLE").await?;
     stage.all_say("READY").await?;
     let stopped = stage.process(1)?;
     stopped.stop()?;
