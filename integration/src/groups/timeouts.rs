@@ -3,6 +3,7 @@
 //! Times are real here, so only lower bounds are tight; the tests of the engine measure exactly, on a clock
 //! that stands still.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -60,6 +61,28 @@ async fn hang(then: Option<String>) {
     }
 }
 
+/// Handlers of [`hang_quietly`] in this process.
+static HANGING: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts itself while it waits for ever.
+#[rpc::function]
+async fn hang_quietly() {
+    struct Hanging;
+    impl Drop for Hanging {
+        fn drop(&mut self) {
+            HANGING.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    HANGING.fetch_add(1, Ordering::SeqCst);
+    let _hanging = Hanging;
+    std::future::pending().await
+}
+
+#[rpc::function(inline)]
+fn hanging() -> usize {
+    HANGING.load(Ordering::SeqCst)
+}
+
 /// A blocking handler that asks whether it is still wanted.
 #[rpc::function]
 fn work_until_cancelled() {
@@ -75,6 +98,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::on_first("timeouts::rpc_timeouts", 2, rpc_timeouts),
         Scenario::on_first("timeouts::set_and_get_default_rpc_timeout", 1, set_and_get),
         Scenario::new("timeouts::default_timeout_used", 2, default_used),
+        Scenario::on_first("timeouts::more_time_given_at_once", 2, more_time),
+        Scenario::on_first("timeouts::cancelled_at_once", 2, cancelled_at_once),
         Scenario::on_first("timeouts::nested_deadline", 3, nested_deadline),
         Scenario::new("timeouts::cancel_reaches_handler", 3, cancels).script(handlers_end),
         Scenario::new("timeouts::deadline_reaches_handler", 3, lets_expire).script(handlers_end),
@@ -133,6 +158,42 @@ async fn default_used(part: Part) -> Result<()> {
     }
     worker.set_rpc_timeout(Duration::from_secs(60));
     leave(&worker).await
+}
+
+/// Calls leave with the default timeout, and get more time while the other side may already have begun.
+async fn more_time(worker: &Worker) -> Result<()> {
+    const DEFAULT: Duration = Duration::from_millis(30);
+    worker.set_rpc_timeout(DEFAULT);
+    for to in ["worker0", "worker1"] {
+        for _ in 0..20 {
+            let call = || worker.rpc_async(to, sleep_ms, (60,)).timeout(LATE);
+            let calls: Vec<_> = (0..20).map(|_| call()).collect();
+            for call in calls {
+                ensure!(call.await? == 60);
+            }
+        }
+    }
+    worker.set_rpc_timeout(Duration::from_secs(60));
+    Ok(())
+}
+
+/// Calls are taken back while the other side may already have begun: none of their handlers stays.
+async fn cancelled_at_once(worker: &Worker) -> Result<()> {
+    for to in ["worker0", "worker1"] {
+        for _ in 0..500 {
+            let call = worker.rpc_async(to, hang_quietly, ()).timeout(Duration::ZERO);
+            call.cancel();
+            let error = call.await.err().context("a cancelled call")?;
+            ensure!(matches!(error.failure(), Some(Failure::Cancelled { .. })), "{error}");
+        }
+        // Shutting down together would wait for those that stay, and name nobody but their worker.
+        let began = Instant::now();
+        while worker.rpc_async(to, hanging, ()).await? > 0 {
+            ensure!(began.elapsed() < LATE, "handlers of cancelled calls go on at {to}");
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
 }
 
 async fn nested_deadline(worker: &Worker) -> Result<()> {
