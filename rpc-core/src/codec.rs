@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::handles::AnyHandle;
 use crate::message::Body;
+use crate::part::Part;
 use crate::scope;
 
 /// Turns values into payload bytes and back.
@@ -18,7 +20,7 @@ use crate::scope;
 /// default, does not take this way and pays nothing for it.
 ///
 /// # For implementors
-/// Ids below 64 are the framework's; take one from 64 up. `decode` must fail if bytes are left over, so
+/// Ids below 64 are the framework's; take one of 64 to 127. `decode` must fail if bytes are left over, so
 /// that differing types on the two sides are noticed.
 pub trait Codec: fmt::Debug + Send + Sync + 'static {
     /// The number that stands for this codec on the wire.
@@ -58,6 +60,23 @@ impl CodecError {
     /// An error of `codec`.
     pub fn new(codec: impl Into<String>, reason: impl fmt::Display) -> Self {
         Self { codec: codec.into(), reason: reason.to_string() }
+    }
+}
+
+/// An encoded value on its way into a message.
+pub struct Encoded {
+    /// What the codec wrote.
+    pub payload: Vec<u8>,
+    /// Bulk bytes beside it.
+    pub parts: Vec<Part>,
+    /// Handles beside it, by index.
+    pub handles: Vec<AnyHandle>,
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (payload, parts, handles) = (self.payload.len(), self.parts.len(), self.handles.len());
+        write!(f, "{payload} B, {parts} parts and {handles} handles")
     }
 }
 
@@ -124,8 +143,22 @@ impl Codecs {
     /// # Errors
     /// What the codec says, or that there is no codec `id`.
     pub fn encode<T: Serialize + ?Sized>(&self, id: u8, value: &T) -> Result<Body, CodecError> {
-        let (payload, parts) = scope::collect_parts(|| self.encode_payload(id, value));
-        Ok(Body { payload: payload?.into(), parts })
+        let (payload, collected) = scope::collect(false, || self.encode_payload(id, value));
+        Ok(Body { payload: payload?.into(), parts: collected.parts })
+    }
+
+    /// As [`encode`](Self::encode), for a message that can carry handles: returns the payload as it can still
+    /// be appended to, the parts, and the handles that values inside have put.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_with_handles<T: Serialize + ?Sized>(
+        &self,
+        id: u8,
+        value: &T,
+    ) -> Result<Encoded, CodecError> {
+        let (payload, collected) = scope::collect(true, || self.encode_payload(id, value));
+        Ok(Encoded { payload: payload?, parts: collected.parts, handles: collected.handles })
     }
 
     fn encode_payload<T: Serialize + ?Sized>(&self, id: u8, value: &T) -> Result<Vec<u8>, CodecError> {
@@ -143,10 +176,24 @@ impl Codecs {
     /// # Errors
     /// What the codec says, bytes left over, or that there is no codec `id`.
     pub fn decode<T: DeserializeOwned>(&self, id: u8, body: Body) -> Result<T, CodecError> {
-        if body.parts.is_empty() {
+        self.decode_with_handles(id, body, Vec::new())
+    }
+
+    /// As [`decode`](Self::decode), with the handles that have come with the message. Those that no value
+    /// takes are dropped.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_with_handles<T: DeserializeOwned>(
+        &self,
+        id: u8,
+        body: Body,
+        handles: Vec<AnyHandle>,
+    ) -> Result<T, CodecError> {
+        if body.parts.is_empty() && handles.is_empty() {
             return self.decode_payload(id, &body.payload);
         }
-        scope::offer_parts(body.parts, || self.decode_payload(id, &body.payload))
+        scope::offer(body.parts, handles, || self.decode_payload(id, &body.payload))
     }
 
     fn decode_payload<T: DeserializeOwned>(&self, id: u8, payload: &[u8]) -> Result<T, CodecError> {

@@ -41,6 +41,9 @@ mod part;
 mod scope;
 mod tensor;
 
+pub mod aside;
+pub mod handles;
+
 mod client;
 mod context;
 mod error;
@@ -65,10 +68,10 @@ pub use crate::backend::{
     TransportBackend,
 };
 pub use crate::client::{Client, RPC_TIMEOUT_DEFAULT};
-pub use crate::codec::{Codec, CodecError, Codecs, POSTCARD, Read};
+pub use crate::codec::{Codec, CodecError, Codecs, Encoded, POSTCARD, Read};
 pub use crate::context::{CallContext, Cancelled, Host};
 pub use crate::engine::{EngineConfig, StartError, TransportAgent};
-pub use crate::error::{CallError, Failure, HandlerRan, Never, Violation};
+pub use crate::error::{CallError, CreationError, Failure, HandlerRan, Never, ReferenceError, Violation};
 pub use crate::function::{
     BoxFuture, FunctionBody, FunctionEntry, FunctionHandler, FunctionId, FunctionTable, RemoteFunction,
     ResultLike, TableError,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::error::ReferenceError;
 use crate::part::Part;
 
 /// What a request is for. The receiver has one [`Handler`](crate::Handler) for each kind that it serves.
@@ -66,7 +67,8 @@ pub struct Request {
     pub kind: Kind,
     /// Which of the handler's functions: a [`FunctionId`](crate::FunctionId) for [`Kind::CALL`].
     pub method: u64,
-    /// Id of the codec that wrote the payload (see [`Codec::id`](crate::Codec::id)).
+    /// Id of the codec that wrote the payload (see [`Codec::id`](crate::Codec::id)), with
+    /// [`aside::FLAG`](crate::aside::FLAG) if the payload ends with an aside.
     pub codec: u8,
     /// How long the caller will wait. The wire carries it as remaining time, so the clocks of two
     /// workers are never compared. `None` waits for ever.
@@ -106,6 +108,9 @@ pub enum Outcome {
     UnknownKind = 11,
     /// The handler ran but its result could not be encoded; the payload says why.
     BadResult = 12,
+    /// A reference in the request is of no use; the payload is the [`ReferenceError`] in postcard. The
+    /// handler did not run.
+    Reference = 13,
 }
 
 impl Outcome {
@@ -125,6 +130,7 @@ impl Outcome {
             10 => Self::UnknownCodec,
             11 => Self::UnknownKind,
             12 => Self::BadResult,
+            13 => Self::Reference,
             _ => return None,
         })
     }
@@ -135,8 +141,9 @@ impl Outcome {
 pub struct Response {
     /// How it ended.
     pub outcome: Outcome,
-    /// Codec of the payload for [`Outcome::Ok`] and [`Outcome::HandlerError`]; 0 otherwise, where the
-    /// payload is the framework's own.
+    /// Codec of the payload for [`Outcome::Ok`] and [`Outcome::HandlerError`], with
+    /// [`aside::FLAG`](crate::aside::FLAG) if the payload ends with an aside; 0 otherwise, where the payload is
+    /// the framework's own.
     pub codec: u8,
     /// Value, error or explanation.
     pub body: Body,
@@ -146,6 +153,12 @@ impl Response {
     /// An outcome other than a value, with texts that explain it (see [`Outcome`] for which).
     pub fn failed(outcome: Outcome, details: &[&str]) -> Self {
         Self { outcome, codec: 0, body: Body::new(encode_details(details)) }
+    }
+
+    /// A reference in the request is of no use.
+    pub fn reference(error: &ReferenceError) -> Self {
+        let payload = postcard::to_stdvec(error).unwrap_or_default();
+        Self { outcome: Outcome::Reference, codec: 0, body: Body::new(payload) }
     }
 
     /// The texts of a response made by [`failed`](Self::failed); empty where the peer sent none.
@@ -197,6 +210,6 @@ mod tests {
                 assert_eq!(outcome as u8, code);
             }
         }
-        assert!(Outcome::from_wire(12).is_some() && Outcome::from_wire(13).is_none());
+        assert!(Outcome::from_wire(13).is_some() && Outcome::from_wire(14).is_none());
     }
 }

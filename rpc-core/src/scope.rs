@@ -1,64 +1,85 @@
 //! The side channel between a message and the values inside it.
 //!
 //! A [`Tensor`](crate::Tensor) deep inside an argument must hand its bytes to the message that is being
-//! encoded, and serde gives its `Serialize` no way to reach it. So encoding and decoding a body open a
-//! scope on the current thread; within it, values add and take parts. Scopes nest (a value may encode
-//! another body while it is encoded) and end with the closure, also when it panics, so nothing outlives
-//! a call and two workers in one process never meet here.
+//! encoded, and a reference its handle, and serde gives their `Serialize` no way to reach it. So encoding
+//! and decoding a body open a scope on the current thread; within it, values add and take parts and
+//! handles. Scopes nest (a value may encode another body while it is encoded) and end with the closure, also
+//! when it panics, so nothing outlives a call and two workers in one process never meet here.
 
 use std::cell::RefCell;
+use std::thread::LocalKey;
 
+use crate::handles::AnyHandle;
 use crate::part::Part;
 
 thread_local! {
-    static COLLECTING: RefCell<Option<Vec<Part>>> = const { RefCell::new(None) };
-    static OFFERING: RefCell<Option<Vec<Part>>> = const { RefCell::new(None) };
+    static COLLECTING: RefCell<Option<Collected>> = const { RefCell::new(None) };
+    static OFFERING: RefCell<Option<Offered>> = const { RefCell::new(None) };
+}
+
+/// What values added to the body that is being encoded.
+#[derive(Default)]
+pub(crate) struct Collected {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) handles: Vec<AnyHandle>,
+    /// Whether this body can carry handles.
+    takes_handles: bool,
+}
+
+/// What values may take out of the body that is being decoded.
+#[derive(Default)]
+struct Offered {
+    parts: Vec<Part>,
+    handles: Vec<Option<AnyHandle>>,
 }
 
 /// Puts back the outer scope, also when the inner one unwinds.
-struct Restore {
-    slot: &'static std::thread::LocalKey<RefCell<Option<Vec<Part>>>>,
-    outer: Option<Option<Vec<Part>>>,
+struct Restore<T: 'static> {
+    slot: &'static LocalKey<RefCell<Option<T>>>,
+    outer: Option<Option<T>>,
 }
 
-impl Restore {
-    fn enter(slot: &'static std::thread::LocalKey<RefCell<Option<Vec<Part>>>>, parts: Vec<Part>) -> Self {
-        Self { slot, outer: Some(slot.replace(Some(parts))) }
+impl<T: Default> Restore<T> {
+    fn enter(slot: &'static LocalKey<RefCell<Option<T>>>, inner: T) -> Self {
+        Self { slot, outer: Some(slot.replace(Some(inner))) }
     }
 
-    fn leave(mut self) -> Vec<Part> {
+    fn leave(mut self) -> T {
         let outer = self.outer.take().flatten();
         self.slot.replace(outer).unwrap_or_default()
     }
 }
 
-impl Drop for Restore {
+impl<T> Drop for Restore<T> {
     fn drop(&mut self) {
         if let Some(outer) = self.outer.take() {
-            self.slot.replace(outer);
+            let inner = self.slot.replace(outer);
+            drop(inner); // after the scope is the outer one again: a destructor may encode
         }
     }
 }
 
-/// Runs `encode` and returns the parts that values inside it added.
-pub(crate) fn collect_parts<R>(encode: impl FnOnce() -> R) -> (R, Vec<Part>) {
-    let scope = Restore::enter(&COLLECTING, Vec::new());
+/// Runs `encode` and returns what values inside it added.
+pub(crate) fn collect<R>(takes_handles: bool, encode: impl FnOnce() -> R) -> (R, Collected) {
+    let scope = Restore::enter(&COLLECTING, Collected { takes_handles, ..Collected::default() });
     let result = encode();
     (result, scope.leave())
 }
 
-/// Runs `decode` with `parts` on offer to values inside it.
-pub(crate) fn offer_parts<R>(parts: Vec<Part>, decode: impl FnOnce() -> R) -> R {
-    let scope = Restore::enter(&OFFERING, parts);
+/// Runs `decode` with `parts` and `handles` on offer to values inside it.
+pub(crate) fn offer<R>(parts: Vec<Part>, handles: Vec<AnyHandle>, decode: impl FnOnce() -> R) -> R {
+    let handles = handles.into_iter().map(Some).collect();
+    let scope = Restore::enter(&OFFERING, Offered { parts, handles });
     let result = decode();
-    scope.leave();
+    let unclaimed = scope.leave();
+    drop(unclaimed);
     result
 }
 
 /// Adds a part to the body being encoded and returns its index; `None` outside of a body.
 pub(crate) fn add_part(part: &Part) -> Option<u32> {
-    COLLECTING.with_borrow_mut(|parts| {
-        let parts = parts.as_mut()?;
+    COLLECTING.with_borrow_mut(|collected| {
+        let parts = &mut collected.as_mut()?.parts;
         parts.push(part.clone());
         u32::try_from(parts.len() - 1).ok()
     })
@@ -66,21 +87,42 @@ pub(crate) fn add_part(part: &Part) -> Option<u32> {
 
 /// The part at `index` of the body being decoded; `None` if there is none or no body.
 pub(crate) fn part_at(index: u32) -> Option<Part> {
-    OFFERING.with_borrow(|parts| parts.as_ref()?.get(index as usize).cloned())
+    OFFERING.with_borrow(|offered| offered.as_ref()?.parts.get(index as usize).cloned())
+}
+
+/// Adds a handle to the message that is being encoded on this thread and returns its index. `None` where
+/// there is no message, or none that a worker with a [`HandleDesk`](crate::handles::HandleDesk) sends.
+pub fn put_handle(handle: AnyHandle) -> Option<u32> {
+    COLLECTING.with_borrow_mut(|collected| {
+        let collected = collected.as_mut()?;
+        if !collected.takes_handles {
+            return None;
+        }
+        collected.handles.push(handle);
+        u32::try_from(collected.handles.len() - 1).ok()
+    })
+}
+
+/// Takes the handle at `index` of the message that is being decoded on this thread. `None` if there is none,
+/// if it was taken, or where there is no message.
+pub fn take_handle(index: u32) -> Option<AnyHandle> {
+    OFFERING.with_borrow_mut(|offered| offered.as_mut()?.handles.get_mut(index as usize)?.take())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
     fn scopes_nest_and_a_panic_ends_only_the_inner_one() {
         let part = Part::from_vec(vec![1_u8]);
         assert_eq!(add_part(&part), None, "no scope");
-        let ((), outer) = collect_parts(|| {
+        let ((), outer) = collect(false, || {
             assert_eq!(add_part(&part), Some(0));
             let inner = std::panic::catch_unwind(|| {
-                collect_parts(|| {
+                collect(false, || {
                     assert_eq!(add_part(&Part::from_vec(vec![2_u8])), Some(0), "a table of its own");
                     panic!("while encoding");
                 })
@@ -88,9 +130,25 @@ mod tests {
             assert!(inner.is_err());
             assert_eq!(add_part(&part), Some(1));
         });
-        assert_eq!(outer.len(), 2);
+        assert_eq!(outer.parts.len(), 2);
         assert_eq!(add_part(&part), None, "closed");
-        offer_parts(vec![part], || assert!(part_at(0).is_some() && part_at(1).is_none()));
+        offer(vec![part], Vec::new(), || assert!(part_at(0).is_some() && part_at(1).is_none()));
         assert!(part_at(0).is_none(), "closed");
+    }
+
+    #[test]
+    fn a_handle_is_put_where_it_may_be_and_taken_once() {
+        let handle: AnyHandle = Arc::new(7_u8);
+        assert_eq!(put_handle(Arc::clone(&handle)), None, "no scope");
+        let (index, collected) = collect(false, || put_handle(Arc::clone(&handle)));
+        assert_eq!((index, collected.handles.len()), (None, 0), "a body that carries none");
+        let (index, collected) = collect(true, || put_handle(Arc::clone(&handle)));
+        assert_eq!((index, collected.handles.len()), (Some(0), 1));
+        offer(Vec::new(), collected.handles, || {
+            assert!(take_handle(1).is_none());
+            assert!(take_handle(0).is_some());
+            assert!(take_handle(0).is_none(), "taken");
+        });
+        assert_eq!(Arc::strong_count(&handle), 1, "nothing is kept");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ReferenceError;
 use crate::message::{Outcome, Response};
 use crate::worker::WorkerName;
 
@@ -157,6 +158,9 @@ pub enum Failure {
     /// This worker has been shut down.
     #[error("this worker has been shut down; initialise a new one")]
     ShutDown,
+    /// A reference is of no use: the one that was used, or one among the arguments.
+    #[error(transparent)]
+    Reference(#[from] Box<ReferenceError>),
     /// Waiting here would stop the thread that has to bring the reply.
     #[error(
         "waiting here would block the runtime that drives this worker; await rpc_async instead, or wait on another thread"
@@ -188,7 +192,16 @@ impl Failure {
             | Self::Departed
             | Self::Overloaded { .. }
             | Self::TooLarge { .. }
+            | Self::Reference(_)
             | Self::ShutDown => HandlerRan::No,
+        }
+    }
+
+    /// The reference that is of no use, if that is why.
+    pub fn reference(&self) -> Option<&ReferenceError> {
+        match self {
+            Self::Reference(error) => Some(error),
+            _ => None,
         }
     }
 
@@ -213,6 +226,10 @@ impl Failure {
                 Self::SignatureMismatch { ours: String::new(), theirs: details.nth(1).unwrap_or_default() }
             }
             Outcome::UnknownKind => Self::UnknownKind,
+            Outcome::Reference => match postcard::from_bytes(&response.body.payload) {
+                Ok(error) => Self::Reference(Box::new(error)),
+                Err(error) => Self::BadReply { reason: error.to_string() },
+            },
             Outcome::Ok | Outcome::HandlerError => Self::BadReply { reason: "not a failure".into() },
         }
     }

@@ -7,9 +7,11 @@
 mod call;
 mod failure;
 mod never;
+mod reference;
 mod violation;
 
 pub use self::call::CallError;
 pub use self::failure::{Failure, HandlerRan};
 pub use self::never::Never;
+pub use self::reference::{CreationError, ReferenceError};
 pub use self::violation::Violation;
