@@ -25,4 +25,5 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod method;
 pub mod proto;
