@@ -1,12 +1,15 @@
 //! [`Agent`]: what sends requests to other workers and hands theirs to handlers.
 
 use std::fmt;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::context::CallContext;
+use crate::error::Failure;
 use crate::function::BoxFuture;
-use crate::message::{Kind, Request, Response};
+use crate::message::{Body, Kind, Request, Response};
 use crate::reply::Reply;
 use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
 use crate::worker::{Group, WorkerId};
@@ -42,6 +45,27 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     /// Has `handler` serve all requests of `kind`; it replaces the one that was there.
     fn serve(&self, kind: Kind, handler: Arc<dyn Handler>);
 
+    /// Why a message with `body` could not be sent to anybody, if so: it is too large. For who has to know
+    /// before the message is given away.
+    fn refusal(&self, body: &Body) -> Option<Failure> {
+        let _ = body;
+        None
+    }
+
+    /// Tells `watcher` from now on what happens to the links and to the peers, for as long as it lives.
+    ///
+    /// # For implementors
+    /// Hold the watcher weakly, hold no lock while it is called, and call it in the order in which things happen
+    /// to one peer. Report [`PeerEvent::LinkDown`] for each loss after which a response may not arrive that
+    /// its handler has given, with the number that [`Incoming::link`] had for its request.
+    ///
+    /// An agent that cannot lose a response needs none of this. One that can and reports nothing keeps
+    /// correct, but [handles](crate::handles) in results that were lost on the way stay pinned by who sent them
+    /// until this agent fails a request to that peer as [`Failure::Unreachable`] or [`Failure::Departed`].
+    fn watch(&self, watcher: Weak<dyn PeerWatcher>) {
+        let _ = watcher;
+    }
+
     /// Whether the current thread may wait for a reply of this agent: false on the thread that would have
     /// to bring it. [`RpcFuture::wait`](crate::RpcFuture::wait) asks before it blocks.
     fn may_block(&self) -> bool {
@@ -60,6 +84,30 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// What has happened to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PeerEvent {
+    /// The links of this pair up to this number are gone. What was sent on them and has not arrived never
+    /// will, the answers to requests that came on them included. A handler may still run for such a
+    /// request, and answers in vain.
+    LinkDown {
+        /// As in [`Incoming::link`].
+        link: u32,
+    },
+    /// The peer has left the group and does not come back.
+    Departed,
+}
+
+/// Hears what happens to peers (see [`Agent::watch`]).
+pub trait PeerWatcher: Send + Sync {
+    /// Called without locks held, from where it happens: it must not block.
+    ///
+    /// A request that is sent from in here takes the next link. The calls that were lost with the link fail
+    /// after this returns, so that work which this begins is counted before they end.
+    fn peer_event(&self, peer: WorkerId, event: PeerEvent);
+}
+
 /// Serves the requests of one [`Kind`].
 pub trait Handler: Send + Sync + 'static {
     /// Takes one request. Runs in the loop that reads the link, so it must not block; what may block is
@@ -76,6 +124,9 @@ pub struct Incoming {
     pub request: Request,
     /// Deadline and cancellation.
     pub context: CallContext,
+    /// Number of the link that it came on, by which [`PeerEvent::LinkDown`] names it. The links of a pair are
+    /// numbered upwards from 1; 0 where there is none, as for requests of a worker to itself.
+    pub link: u32,
 }
 
 /// What became of a request.
@@ -86,6 +137,9 @@ pub enum Served {
     Later(BoxFuture<'static, Response>),
     /// Runs on a thread of its own.
     Blocking(Box<dyn FnOnce() -> Response + Send>),
+    /// Something has to be waited for before it is known how the request runs. Polled and dropped like
+    /// [`Later`](Self::Later); what it yields is served in its turn.
+    After(BoxFuture<'static, Served>),
 }
 
 impl fmt::Debug for Served {
@@ -94,7 +148,78 @@ impl fmt::Debug for Served {
             Self::Now(_) => "Now",
             Self::Later(_) => "Later",
             Self::Blocking(_) => "Blocking",
+            Self::After(_) => "After",
         })
+    }
+}
+
+impl Served {
+    /// Waits for the response, on behalf of an agent that has no more to do than that. `block` is given what
+    /// has to run on a thread of its own, and says what came of it.
+    ///
+    /// ```
+    /// # use rpc_core::{Outcome, Response, Served};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let served = Served::Blocking(Box::new(|| Response::failed(Outcome::Cancelled, &[])));
+    /// let block = async |job| match tokio::task::spawn_blocking(job).await {
+    ///     Ok(response) => response,
+    ///     Err(error) => Response::failed(Outcome::Panicked, &[&error.to_string()]),
+    /// };
+    /// let response = served.response(block).await;
+    /// # assert_eq!(response.outcome, Outcome::Cancelled);
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the handler's; what `block` was given may still run.
+    pub async fn response<F>(self, block: impl FnOnce(Box<dyn FnOnce() -> Response + Send>) -> F) -> Response
+    where
+        F: Future<Output = Response>,
+    {
+        match self.settle().await {
+            Settled::Answer(response) => response,
+            Settled::Blocking(handler) => block(handler).await,
+        }
+    }
+
+    pub(crate) fn settle(self) -> Settle {
+        Settle(Some(self))
+    }
+}
+
+/// Polls what there is to poll of a request, until it is answered or needs a thread.
+pub(crate) struct Settle(Option<Served>);
+
+/// See [`Settle`].
+pub(crate) enum Settled {
+    Answer(Response),
+    Blocking(Box<dyn FnOnce() -> Response + Send>),
+}
+
+impl Future for Settle {
+    type Output = Settled;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Settled> {
+        loop {
+            match self.0.take() {
+                Some(Served::Now(response)) => return Poll::Ready(Settled::Answer(response)),
+                Some(Served::Blocking(handler)) => return Poll::Ready(Settled::Blocking(handler)),
+                Some(Served::Later(mut future)) => match future.as_mut().poll(cx) {
+                    Poll::Ready(response) => return Poll::Ready(Settled::Answer(response)),
+                    Poll::Pending => self.0 = Some(Served::Later(future)),
+                },
+                Some(Served::After(mut future)) => match future.as_mut().poll(cx) {
+                    Poll::Ready(next) => {
+                        self.0 = Some(next);
+                        continue;
+                    }
+                    Poll::Pending => self.0 = Some(Served::After(future)),
+                },
+                None => panic!("a request was polled after it was settled"),
+            }
+            return Poll::Pending;
+        }
     }
 }
 

@@ -62,7 +62,7 @@ pub mod proto;
 pub mod wire;
 
 // The public interface is:
-pub use crate::agent::{Agent, Handler, Incoming, Served, timeout_or_forever};
+pub use crate::agent::{Agent, Handler, Incoming, PeerEvent, PeerWatcher, Served, timeout_or_forever};
 pub use crate::backend::{
     AgentStart, Backend, BackendError, BackendRegistry, BindOptions, BoundBackend, RegistryError,
     TransportBackend,

@@ -7,11 +7,11 @@ use std::sync::{Arc, Weak};
 use super::peer::Phase;
 use super::shared::Shared;
 use super::{handshake, leave, reader, timer};
-use crate::agent::{Agent, Handler};
+use crate::agent::{Agent, Handler, PeerWatcher};
 use crate::backend::AgentStart;
 use crate::error::Failure;
 use crate::function::BoxFuture;
-use crate::message::{Kind, Request};
+use crate::message::{Body, Kind, Request};
 use crate::reply::Reply;
 use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
 use crate::transport::{Close, Link, Transport};
@@ -132,6 +132,14 @@ impl Agent for TransportAgent {
     fn serve(&self, kind: Kind, handler: Arc<dyn Handler>) {
         let before = self.shared.handlers.write().insert(kind, handler);
         drop(before); // after the lock: its destructor is the user's
+    }
+
+    fn refusal(&self, body: &Body) -> Option<Failure> {
+        self.shared.too_large(body)
+    }
+
+    fn watch(&self, watcher: Weak<dyn PeerWatcher>) {
+        self.shared.watchers.add(watcher);
     }
 
     fn may_block(&self) -> bool {

@@ -9,6 +9,7 @@
 //! - `reader`: one task for each link; completes replies and hands requests to the service.
 //! - [`Service`](service::Service): runs handlers in place, as tasks, or on threads, and answers.
 //! - `timer`: one task; expires calls.
+//! - `watchers`: who hears of links that go and peers that leave.
 //! - `leave`: drives [`proto::shutdown`](crate::proto::shutdown).
 //!
 //! # Invariants (each named by a test)
@@ -34,6 +35,7 @@ mod running;
 mod service;
 mod shared;
 mod timer;
+mod watchers;
 
 pub use self::agent::{StartError, TransportAgent};
 pub use self::config::EngineConfig;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::calls::{Call, CallTable};
 use super::running::Running;
 use super::shared::Shared;
+use crate::agent::PeerEvent;
 use crate::error::{Failure, HandlerRan};
 use crate::message::{Kind, Outcome, Request, Response};
 use crate::proto::links::Links;
@@ -35,6 +36,8 @@ pub(super) struct Peer {
 pub(super) struct State {
     pub(super) links: Links,
     pub(super) phase: Phase,
+    /// Links up to this number were reported as down.
+    down: u32,
 }
 
 pub(super) enum Phase {
@@ -72,7 +75,7 @@ impl Peer {
         Self {
             member,
             shared,
-            state: Mutex::new(State { links: Links::default(), phase: Phase::Idle }),
+            state: Mutex::new(State { links: Links::default(), phase: Phase::Idle, down: 0 }),
             calls: Mutex::default(),
             running: Mutex::default(),
             changed: Notify::new(),
@@ -222,21 +225,28 @@ impl Peer {
     /// Link `number` is gone: the calls that were sent on it fail (EN-4), and the requests that came on
     /// it are stopped.
     pub(super) fn link_down(&self, shared: &Shared, number: u32, cause: &str) {
-        let stop = {
+        let (stop, departed, news) = {
             let mut state = self.state.lock();
             let current = state.links.handle_down(number);
             if current && let Phase::Up { link, .. } = &state.phase {
                 link.close(Close::Now);
                 state.phase = Phase::Idle;
             }
+            let departed = matches!(state.phase, Phase::Departed);
+            // A link may be found dead by who sends and by who reads, and an old one last.
+            let news = !departed && number > state.down;
+            state.down = state.down.max(number);
             // Under the lock, so that nothing that comes on the next link is stopped.
-            current.then(|| self.running.lock().take_all())
+            (current.then(|| self.running.lock().take_all()), departed, news)
         };
+        // Before the calls and handlers end, so that what the watchers begin is counted while those are.
+        if news {
+            shared.watchers.tell(self.id(), PeerEvent::LinkDown { link: number });
+        }
         if let Some(stop) = stop {
             stop.now();
         }
         let failed = self.calls.lock().take_sent_on(number);
-        let departed = matches!(self.state.lock().phase, Phase::Departed);
         self.fail(shared, failed, || Failure::LinkLost {
             cause: if departed { "it has shut down".into() } else { cause.to_owned() },
             ran: HandlerRan::Unknown,
@@ -271,8 +281,11 @@ impl Peer {
             let mut state = self.state.lock();
             std::mem::replace(&mut state.phase, Phase::Departed)
         };
-        if let Phase::Up { link, .. } = before {
+        if let Phase::Up { link, .. } = &before {
             link.close(Close::AfterQueued);
+        }
+        if !matches!(before, Phase::Departed) {
+            shared.watchers.tell(self.id(), PeerEvent::Departed);
         }
         let failed = self.calls.lock().take_all();
         self.fail(shared, failed, || Failure::LinkLost {

@@ -1,16 +1,16 @@
 //! Runs handlers and answers requests.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::peer::{Peer, timeout_of};
 use super::reader::Reader;
 use super::shared::Shared;
-use crate::agent::{Incoming, Served};
+use crate::agent::{Incoming, Settle, Settled};
 use crate::context::{CallContext, NoBlocking};
 use crate::error::Violation;
-use crate::function::{BoxFuture, panic};
+use crate::function::panic;
 use crate::message::{Kind, Outcome, Request, Response};
 use crate::transport::{Flush, Frame, LinkSender};
 use crate::wire::{Header, frame};
@@ -80,46 +80,45 @@ fn run(answer: Answer, request: Request) {
     let context = CallContext::new(from, request.timeout);
     // Nothing in here may wait for a reply: this is the loop that brings them.
     let in_place = NoBlocking::enter();
-    let incoming = Incoming { from, request, context: context.clone() };
-    let served = match panic::catch(|| handler.handle(incoming)) {
-        Ok(served) => served,
-        Err(panicked) => Served::Now(panicked),
+    let incoming = Incoming { from, request, context: context.clone(), link: answer.link() };
+    let mut settle = match panic::catch(|| handler.handle(incoming)) {
+        Ok(served) => served.settle(),
+        Err(panicked) => return answer.send(panicked, Flush::Later),
     };
-    match served {
-        Served::Now(response) => answer.send(response, Flush::Later),
-        Served::Later(mut future) => {
-            // The waker does nothing: a future that has to wait is polled again as a task, and then
-            // registers that task's waker, as every poll must.
-            let mut cx = Context::from_waker(Waker::noop());
-            match panic::catch(|| future.as_mut().poll(&mut cx)).unwrap_or_else(Poll::Ready) {
-                Poll::Ready(response) => answer.send(response, Flush::Later),
-                Poll::Pending => spawn(answer, future, context),
-            }
-        }
-        Served::Blocking(handler) => {
+    // The waker does nothing: a future that has to wait is polled again as a task, and then registers that
+    // task's waker, as every poll must.
+    let mut cx = Context::from_waker(Waker::noop());
+    let polled = panic::catch(|| Pin::new(&mut settle).poll(&mut cx));
+    match polled {
+        Ok(Poll::Pending) => spawn(answer, settle, context),
+        Ok(Poll::Ready(Settled::Answer(response))) | Err(response) => answer.send(response, Flush::Later),
+        Ok(Poll::Ready(Settled::Blocking(handler))) => {
             drop(in_place);
             block(answer, handler, context);
         }
     }
 }
 
-fn spawn(answer: Answer, future: BoxFuture<'static, Response>, context: CallContext) {
+/// Goes on as a task with a request that has to wait.
+fn spawn(answer: Answer, settle: Settle, context: CallContext) {
     let (peer, link, call) = (Arc::clone(&answer.peer), answer.link(), answer.call);
     let shared = Arc::clone(&answer.shared);
     answer.goes_on(&context);
     let task = shared.spawn(async move {
         answer.shared.mark_driver_thread();
         // A panic leaves the answer to its drop.
-        let response = until_given_up(future, context).await;
-        answer.send(response, Flush::Soon);
+        match until_given_up(settle, &context).await {
+            Settled::Answer(response) => answer.send(response, Flush::Soon),
+            Settled::Blocking(handler) => block(answer, handler, context),
+        }
     });
     // If the task has ended already there is nothing to note.
     peer.running.lock().set_task(link, call, task);
 }
 
-/// Polls a handler until it is done, its call is cancelled, or its deadline passes.
-async fn until_given_up(future: BoxFuture<'static, Response>, context: CallContext) -> Response {
-    let mut future = future;
+/// Polls a handler until it is settled, its call is cancelled, or its deadline passes.
+async fn until_given_up(mut settle: Settle, context: &CallContext) -> Settled {
+    let given_up = |outcome| Settled::Answer(Response::failed(outcome, &[]));
     let mut cancelled = pin!(context.cancelled());
     loop {
         let deadline = context.deadline();
@@ -131,13 +130,13 @@ async fn until_given_up(future: BoxFuture<'static, Response>, context: CallConte
         };
         tokio::select! {
             biased;
-            response = &mut future => return response,
-            () = &mut cancelled => return Response::failed(Outcome::Cancelled, &[]),
+            settled = &mut settle => return settled,
+            () = &mut cancelled => return given_up(Outcome::Cancelled),
             () = expired => {
                 // The caller may have given it more time meanwhile.
                 if context.is_cancelled() {
                     context.cancel();
-                    return Response::failed(Outcome::DeadlineExceeded, &[]);
+                    return given_up(Outcome::DeadlineExceeded);
                 }
             }
         }

@@ -13,6 +13,7 @@ use super::leave::Leaving;
 use super::peer::Peer;
 use super::pool::Pool;
 use super::timer::Timer;
+use super::watchers::Watchers;
 use crate::agent::Handler;
 use crate::backend::AgentStart;
 use crate::error::Failure;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) handlers: RwLock<HashMap<Kind, Arc<dyn Handler>>>,
     pub(super) pool: Pool,
     pub(super) timer: Timer,
+    pub(super) watchers: Watchers,
     pub(super) leaving: Leaving,
     /// No more requests, in either direction.
     pub(super) closed: AtomicBool,
@@ -74,6 +76,7 @@ impl Shared {
                 handlers: RwLock::default(),
                 pool: Pool::new(format!("rpc-{id}"), config.blocking_threads_max),
                 timer: Timer::new(),
+                watchers: Watchers::default(),
                 leaving: Leaving::new(id, &group),
                 closed: AtomicBool::new(false),
                 tasks: Mutex::default(),

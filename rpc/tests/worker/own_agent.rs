@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 use rpc::prelude::*;
 use rpc::rpc_core::{
     Agent, AgentStart, Backend, BackendError, BackendRegistry, BindOptions, BoundBackend, BoxFuture, Group,
-    Handler, Incoming, Kind, Outcome, Promise, Reply, Request, Response, Served,
+    Handler, Incoming, Kind, Outcome, Promise, Reply, Request, Response,
 };
 use rpc::{Shutdown, ShutdownError, ShutdownReport};
 
@@ -97,11 +97,11 @@ impl Agent for DirectAgent {
         };
         let context = CallContext::new(self.id, request.timeout);
         let (promise, reply) = Promise::new();
-        match handler.handle(Incoming { from: self.id, request, context }) {
-            Served::Now(response) => promise.complete(Ok(response)),
-            Served::Later(future) => drop(tokio::spawn(async { promise.complete(Ok(future.await)) })),
-            Served::Blocking(run) => drop(std::thread::spawn(|| Promise::complete(promise, Ok(run())))),
-        }
+        let served = handler.handle(Incoming { from: self.id, request, context, link: 0 });
+        tokio::spawn(async {
+            let on_a_thread = async |job| tokio::task::spawn_blocking(job).await.unwrap();
+            promise.complete(Ok(served.response(on_a_thread).await));
+        });
         reply
     }
 
