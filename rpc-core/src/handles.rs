@@ -11,7 +11,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::codec::CodecError;
-use crate::error::ReferenceError;
+use crate::error::{Failure, ReferenceError};
 use crate::function::BoxFuture;
 use crate::worker::WorkerId;
 
@@ -56,6 +56,6 @@ pub trait HandleDesk: Any + Send + Sync {
 /// Handles in a message that is on its way.
 pub trait SentHandles: Send {
     /// The message has failed, or nobody knows whether it has arrived: what was not taken is taken back.
-    /// It may arrive all the same.
-    fn lost(self: Box<Self>);
+    /// It may arrive all the same. Dropped without this, it has arrived.
+    fn lost(self: Box<Self>, why: &Failure);
 }

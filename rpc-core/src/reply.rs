@@ -1,18 +1,23 @@
 //! The place where the answer to one request appears.
 
+mod cell;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
+pub(crate) use self::cell::ReplyCell;
+use self::cell::Watch;
+use crate::codec::CodecError;
 use crate::error::{Failure, HandlerRan};
+use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::Response;
+use crate::worker::WorkerId;
 
 /// What a request ends with.
 pub type ReplyResult = Result<Response, Failure>;
@@ -42,26 +47,10 @@ pub struct Promise {
     cell: Option<Arc<ReplyCell>>,
 }
 
-pub(crate) struct ReplyCell {
-    state: Mutex<State>,
-    control: OnceLock<Arc<dyn CallControl>>,
-    key: AtomicU64,
-}
-
-enum State {
-    Pending(Option<Waker>),
-    Done(ReplyResult),
-    Taken,
-}
-
 impl Promise {
     /// A reply and the promise that completes it.
     pub fn new() -> (Self, Reply) {
-        let cell = Arc::new(ReplyCell {
-            state: Mutex::new(State::Pending(None)),
-            control: OnceLock::new(),
-            key: AtomicU64::new(0),
-        });
+        let cell = Arc::new(ReplyCell::default());
         (Self { cell: Some(Arc::clone(&cell)) }, Reply { cell })
     }
 
@@ -74,22 +63,32 @@ impl Promise {
         }
     }
 
-    /// Completes the reply. One that was completed already (by cancelling) stays as it is.
+    /// Completes the reply. One that has ended already stays as it is, but the handles in a response are received
+    /// all the same (see [`Reply::watch`]).
     pub fn complete(mut self, result: ReplyResult) {
-        if let Some(cell) = self.cell.take() {
+        if let Some(cell) = &self.cell {
             cell.complete(result);
+        }
+        self.cell = None; // only now: if what heard of it panicked, the drop completes
+    }
+
+    /// Ends the call for the caller while a response may still come. Keep the promise until then: completing it
+    /// with the late response passes on the handles in it.
+    pub fn give_up(&self, failure: Failure) {
+        if let Some(cell) = &self.cell {
+            cell.complete(Err(failure));
         }
     }
 
-    /// Whether nobody can receive the response any more, or it has been cancelled.
+    /// Whether the call has ended for the caller, by cancelling for example.
     pub fn is_closed(&self) -> bool {
-        self.cell.as_ref().is_none_or(|cell| !matches!(*cell.state.lock(), State::Pending(_)))
+        self.cell.as_ref().is_none_or(|cell| cell.is_done())
     }
 }
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        if let Some(cell) = self.cell.take() {
+        if let Some(cell) = self.cell.take().filter(|cell| !cell.is_done()) {
             cell.complete(Err(Failure::LinkLost {
                 cause: "the agent dropped the call".into(),
                 ran: HandlerRan::Unknown,
@@ -104,36 +103,6 @@ impl fmt::Debug for Promise {
     }
 }
 
-impl ReplyCell {
-    fn complete(&self, result: ReplyResult) -> bool {
-        let mut state = self.state.lock();
-        match &mut *state {
-            State::Pending(waker) => {
-                let waker = waker.take();
-                *state = State::Done(result);
-                drop(state);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-                true
-            }
-            // The late result is dropped after the lock: it may hold a large body.
-            State::Done(_) | State::Taken => {
-                drop(state);
-                false
-            }
-        }
-    }
-
-    /// Ends the call for the caller and tells the agent.
-    pub(crate) fn cancel(&self) {
-        let ended = self.complete(Err(Failure::Cancelled { ran: HandlerRan::Unknown }));
-        if let (true, Some(control)) = (ended, self.control.get()) {
-            control.cancel(self.key.load(Ordering::Relaxed));
-        }
-    }
-}
-
 impl Reply {
     /// A reply that is there already.
     pub fn ready(result: ReplyResult) -> Self {
@@ -144,7 +113,7 @@ impl Reply {
 
     /// Whether the response is there.
     pub fn is_done(&self) -> bool {
-        !matches!(*self.cell.state.lock(), State::Pending(_))
+        self.cell.is_done()
     }
 
     /// Gives the call up: it ends as [`Failure::Cancelled`] at once, and the other side is told.
@@ -185,6 +154,38 @@ impl Reply {
         }
     }
 
+    /// Has the handles of this call counted by `desk`, whether somebody waits for the result or not: those in the
+    /// response, which comes from worker `from` and is a result of `function`, and those that left with the
+    /// request, `sent`. To be called once, right after the request was given to the agent; what has happened by
+    /// then is caught up with.
+    ///
+    /// When a response arrives that ends with an [aside](crate::aside), also one that comes too late,
+    /// [`HandleDesk::receive`] gets the aside, once. [`take_handles`](Self::take_handles) has what it returns;
+    /// the handles of a late response are dropped at once. When the call ends otherwise than with
+    /// [`Outcome::Ok`](crate::Outcome::Ok) or [`Outcome::HandlerError`](crate::Outcome::HandlerError), by a timeout
+    /// or a cancellation too, [`SentHandles::lost`] is called.
+    ///
+    /// Without a watch the aside is taken off the response all the same, and its handles are lost.
+    pub fn watch(
+        &self,
+        desk: Arc<dyn HandleDesk>,
+        from: WorkerId,
+        function: &'static str,
+        sent: Option<Box<dyn SentHandles>>,
+    ) {
+        self.cell.watch(Watch { desk, from, function }, sent);
+    }
+
+    /// The handles in the response, by index, once it is there; to be taken once, before or after the response
+    /// itself, by code that reads responses by itself. None if the response has no aside, or nobody
+    /// [watches](Self::watch).
+    ///
+    /// # Errors
+    /// An aside that is none, or that is not of this desk.
+    pub fn take_handles(&self) -> Result<Vec<AnyHandle>, CodecError> {
+        self.cell.take_handles()
+    }
+
     /// The key of the call that [`Promise::controlled`] was told, once it is known.
     pub(crate) fn set_key(&self, key: u64) {
         self.cell.key.store(key, Ordering::Relaxed);
@@ -204,21 +205,7 @@ impl Future for Reply {
     type Output = ReplyResult;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ReplyResult> {
-        let mut state = self.cell.state.lock();
-        match &mut *state {
-            State::Pending(waker) => {
-                match waker {
-                    Some(waker) => waker.clone_from(cx.waker()),
-                    None => *waker = Some(cx.waker().clone()),
-                }
-                Poll::Pending
-            }
-            State::Done(_) => match std::mem::replace(&mut *state, State::Taken) {
-                State::Done(result) => Poll::Ready(result),
-                State::Pending(_) | State::Taken => unreachable!("matched above, under the lock"),
-            },
-            State::Taken => panic!("a reply was polled after it was ready"),
-        }
+        self.cell.poll(cx)
     }
 }
 
@@ -241,7 +228,7 @@ impl Wake for Unpark {
     }
 }
 
-fn thread_waker() -> Waker {
+pub(crate) fn thread_waker() -> Waker {
     thread_local! {
         static WAKER: Waker = Arc::new(Unpark(std::thread::current())).into();
     }
@@ -249,43 +236,4 @@ fn thread_waker() -> Waker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::{Body, Outcome};
-
-    fn ok() -> ReplyResult {
-        Ok(Response { outcome: Outcome::Ok, codec: 1, body: Body::default() })
-    }
-
-    #[test]
-    fn a_thread_waits_until_another_completes() {
-        let (promise, mut reply) = Promise::new();
-        let waiter = std::thread::spawn(move || reply.wait_timeout(None));
-        promise.complete(ok());
-        assert!(waiter.join().unwrap().unwrap().is_ok());
-    }
-
-    #[test]
-    fn waiting_ends_at_its_time_and_can_go_on() {
-        let (promise, mut reply) = Promise::new();
-        assert!(reply.wait_timeout(Some(Duration::from_millis(1))).is_none());
-        promise.complete(ok());
-        assert!(reply.wait_timeout(Some(Duration::ZERO)).unwrap().is_ok());
-    }
-
-    #[test]
-    fn a_dropped_promise_is_an_error_not_a_hang() {
-        let (promise, mut reply) = Promise::new();
-        drop(promise);
-        assert!(matches!(reply.wait_timeout(None), Some(Err(Failure::LinkLost { .. }))));
-    }
-
-    #[test]
-    fn the_first_completion_stays() {
-        let (promise, mut reply) = Promise::new();
-        reply.cancel();
-        assert!(promise.is_closed());
-        promise.complete(ok());
-        assert!(matches!(reply.wait_timeout(None), Some(Err(Failure::Cancelled { .. }))));
-    }
-}
+mod tests;

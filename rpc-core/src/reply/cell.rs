@@ -1,0 +1,222 @@
+//! What the two ends of a reply share: the result, who waits for it, and the handles that travel with the
+//! call.
+//!
+//! A call ends once for its caller, by a response or by a failure. A response may come after that, and still
+//! brings handles that somebody counts; so an aside is kept until the watch is there to take it, or the
+//! cell is gone. Nothing of others runs under the lock: no desk, no waker, no destructor.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::{CallControl, ReplyResult};
+use crate::aside;
+use crate::codec::CodecError;
+use crate::error::{Failure, HandlerRan};
+use crate::handles::{AnyHandle, HandleDesk, SentHandles};
+use crate::message::Outcome;
+use crate::worker::WorkerId;
+
+#[derive(Default)]
+pub(crate) struct ReplyCell {
+    inner: Mutex<Inner>,
+    pub(super) control: OnceLock<Arc<dyn CallControl>>,
+    pub(super) key: AtomicU64,
+}
+
+#[derive(Default)]
+struct Inner {
+    state: State,
+    /// Waits for a response with handles.
+    watch: Option<Watch>,
+    /// Waits for the call to end.
+    sent: Option<Box<dyn SentHandles>>,
+    handles: Handles,
+}
+
+enum State {
+    Pending(Option<Waker>),
+    Done(ReplyResult),
+    /// With what the call failed, for a watch that comes later.
+    Taken(Option<Failure>),
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Pending(None)
+    }
+}
+
+/// The handles in the response.
+#[derive(Default)]
+enum Handles {
+    /// There are none, or not yet.
+    #[default]
+    None,
+    /// Nobody has been there to receive them.
+    Unreceived(Bytes),
+    Received(Result<Vec<AnyHandle>, CodecError>),
+}
+
+/// Who receives the handles in the response.
+pub(super) struct Watch {
+    pub(super) desk: Arc<dyn HandleDesk>,
+    pub(super) from: WorkerId,
+    pub(super) function: &'static str,
+}
+
+impl Watch {
+    fn receive(self, aside: &Bytes) -> Result<Vec<AnyHandle>, CodecError> {
+        self.desk.receive(self.from, aside, self.function)
+    }
+}
+
+impl ReplyCell {
+    /// Ends the call, or brings the response of one that has ended; returns whether it ends it.
+    pub(super) fn complete(&self, mut result: ReplyResult) -> bool {
+        let aside = split_aside(&mut result);
+        let mut inner = self.inner.lock();
+        // Received before the result shows, so that who sees the one finds the other.
+        let handles = match aside {
+            None => Handles::None,
+            Some(Err(error)) => Handles::Received(Err(error)),
+            Some(Ok(aside)) => match inner.watch.take() {
+                None => Handles::Unreceived(aside),
+                Some(watch) => {
+                    Handles::Received(MutexGuard::unlocked(&mut inner, || watch.receive(&aside)))
+                }
+            },
+        };
+        let State::Pending(waker) = &mut inner.state else {
+            if let Handles::Unreceived(_) = &handles {
+                inner.handles = handles;
+            } else {
+                drop(inner);
+                drop(handles);
+            }
+            return false;
+        };
+        let waker = waker.take();
+        let sent = inner.sent.take().map(|sent| (sent, failure_of(&result)));
+        inner.state = State::Done(result);
+        inner.handles = handles;
+        drop(inner);
+        // What a lost message sets going comes before what its caller does next.
+        if let Some((sent, Some(failure))) = sent {
+            sent.lost(&failure);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Ends the call for the caller and tells the agent.
+    pub(crate) fn cancel(&self) {
+        let ended = self.complete(Err(Failure::Cancelled { ran: HandlerRan::Unknown }));
+        if let (true, Some(control)) = (ended, self.control.get()) {
+            control.cancel(self.key.load(Ordering::Relaxed));
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        !matches!(self.inner.lock().state, State::Pending(_))
+    }
+
+    /// See [`Reply::watch`](super::Reply::watch).
+    pub(super) fn watch(&self, watch: Watch, sent: Option<Box<dyn SentHandles>>) {
+        let mut inner = self.inner.lock();
+        let failure = match &inner.state {
+            State::Pending(_) => {
+                let before = (inner.watch.replace(watch), std::mem::replace(&mut inner.sent, sent));
+                drop(inner);
+                drop(before);
+                return;
+            }
+            State::Done(result) => failure_of(result),
+            State::Taken(failure) => failure.clone(),
+        };
+        let (mut unused, mut late) = (None, None);
+        match std::mem::take(&mut inner.handles) {
+            Handles::Unreceived(aside) => {
+                let handles = MutexGuard::unlocked(&mut inner, || watch.receive(&aside));
+                match failure {
+                    None => inner.handles = Handles::Received(handles),
+                    Some(_) => late = Some(handles),
+                }
+            }
+            // A response may still come.
+            Handles::None if failure.is_some() => unused = inner.watch.replace(watch),
+            other => {
+                inner.handles = other;
+                unused = Some(watch);
+            }
+        }
+        drop(inner);
+        drop((unused, late));
+        if let (Some(sent), Some(failure)) = (sent, failure) {
+            sent.lost(&failure);
+        }
+    }
+
+    pub(super) fn take_handles(&self) -> Result<Vec<AnyHandle>, CodecError> {
+        let mut inner = self.inner.lock();
+        match std::mem::take(&mut inner.handles) {
+            Handles::Received(handles) => handles,
+            other => {
+                inner.handles = other;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<ReplyResult> {
+        let mut inner = self.inner.lock();
+        let watched = inner.watch.is_some();
+        match &mut inner.state {
+            State::Pending(waker) => {
+                let before = match waker {
+                    Some(waker) if waker.will_wake(cx.waker()) => None,
+                    _ => waker.replace(cx.waker().clone()),
+                };
+                drop(inner);
+                drop(before);
+                Poll::Pending
+            }
+            State::Done(result) => {
+                let failure = if watched { None } else { failure_of(result) };
+                match std::mem::replace(&mut inner.state, State::Taken(failure)) {
+                    State::Done(result) => Poll::Ready(result),
+                    State::Pending(_) | State::Taken(_) => unreachable!("matched above, under the lock"),
+                }
+            }
+            State::Taken(_) => panic!("a reply was polled after it was ready"),
+        }
+    }
+}
+
+/// Takes the aside off a response that has one.
+fn split_aside(result: &mut ReplyResult) -> Option<Result<Bytes, CodecError>> {
+    let response = result.as_mut().ok().filter(|response| response.codec & aside::FLAG != 0)?;
+    let split = aside::split(response.codec, response.body.payload.clone());
+    response.codec &= !aside::FLAG;
+    match split {
+        Ok((_, payload, aside)) => {
+            response.body.payload = payload;
+            aside.map(Ok)
+        }
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Why the request counts as lost, if it does.
+fn failure_of(result: &ReplyResult) -> Option<Failure> {
+    match result {
+        Ok(response) if matches!(response.outcome, Outcome::Ok | Outcome::HandlerError) => None,
+        Ok(response) => Some(Failure::from_response(response)),
+        Err(failure) => Some(failure.clone()),
+    }
+}
