@@ -9,6 +9,9 @@ use crate::error::ReferenceError;
 use crate::part::Part;
 
 /// What a request is for. The receiver has one [`Handler`](crate::Handler) for each kind that it serves.
+///
+/// 0x10 to 0x7f are the framework's, from [`CUSTOM_FIRST`](Self::CUSTOM_FIRST) on they are yours. Smaller values
+/// belong to links and are no requests.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind(pub u8);
 
@@ -17,10 +20,20 @@ impl Kind {
     pub const CALL: Self = Self(0x10);
     /// The shutdown protocol (see [`proto::shutdown`](crate::proto::shutdown)).
     pub const SHUTDOWN: Self = Self(0x11);
+    /// What those who count references tell each other (see [`handles`](crate::handles)).
+    pub const REFERENCES: Self = Self(0x12);
     /// First kind that is free for protocols outside of this framework.
     pub const CUSTOM_FIRST: Self = Self(0x80);
     /// Smaller values belong to links (see [`wire`](crate::wire)); no request may carry them.
     pub(crate) const REQUEST_FIRST: u8 = 0x10;
+
+    /// Whether this is one of the *control kinds*, [`SHUTDOWN`](Self::SHUTDOWN) and
+    /// [`REFERENCES`](Self::REFERENCES): what keeps a group in order must get through when calls do not. An engine
+    /// neither counts them among the calls in flight nor refuses them because of what is queued. In return
+    /// each of these protocols has no more than a few of them out to a peer at a time.
+    pub const fn is_control(self) -> bool {
+        matches!(self, Self::SHUTDOWN | Self::REFERENCES)
+    }
 }
 
 impl fmt::Debug for Kind {
@@ -28,6 +41,7 @@ impl fmt::Debug for Kind {
         match *self {
             Self::CALL => f.write_str("call"),
             Self::SHUTDOWN => f.write_str("shutdown"),
+            Self::REFERENCES => f.write_str("references"),
             Self(other) => write!(f, "kind {other:#04x}"),
         }
     }

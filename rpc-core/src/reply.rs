@@ -80,6 +80,11 @@ impl Promise {
         }
     }
 
+    /// The cell, to [give up](Self::give_up) by while the promise itself is behind a lock.
+    pub(crate) fn cell(&self) -> Option<Arc<ReplyCell>> {
+        self.cell.clone()
+    }
+
     /// Whether the call has ended for the caller, by cancelling for example.
     pub fn is_closed(&self) -> bool {
         self.cell.as_ref().is_none_or(|cell| cell.is_done())
@@ -165,7 +170,8 @@ impl Reply {
     /// [`Outcome::Ok`](crate::Outcome::Ok) or [`Outcome::HandlerError`](crate::Outcome::HandlerError), by a timeout
     /// or a cancellation too, [`SentHandles::lost`] is called.
     ///
-    /// Without a watch the aside is taken off the response all the same, and its handles are lost.
+    /// The desk is held weakly, because it may well hold this worker's agent. Without a desk, or a watch, the aside
+    /// is taken off the response all the same, and its handles are lost.
     pub fn watch(
         &self,
         desk: Arc<dyn HandleDesk>,
@@ -173,7 +179,7 @@ impl Reply {
         function: &'static str,
         sent: Option<Box<dyn SentHandles>>,
     ) {
-        self.cell.watch(Watch { desk, from, function }, sent);
+        self.cell.watch(Watch { desk: Arc::downgrade(&desk), from, function }, sent);
     }
 
     /// The handles in the response, by index, once it is there; to be taken once, before or after the response

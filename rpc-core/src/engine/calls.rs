@@ -1,19 +1,31 @@
 //! The calls in flight to one peer, by the id that stands for them on the wire.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::error::Failure;
 use crate::message::Kind;
-use crate::reply::Promise;
+use crate::reply::{Promise, ReplyCell};
+
+/// Requests of control kinds to one peer that may wait for their responses at a time, and that one peer may
+/// have in progress here. Their protocols have one or two of them out and ask again when that is given up:
+/// a link on which this many are owed is not alive.
+pub(super) const CONTROL_IN_FLIGHT_MAX: usize = 64;
 
 /// A slab of calls. An id is a slot and the slot's generation, so that a late reply never meets the next
 /// call of its slot.
+///
+/// A call that was given up after it was sent keeps its slot and its promise until the peer's reply is in: it
+/// counts here for as long as there, and the handles in a late reply find their way.
 #[derive(Debug, Default)]
 pub(super) struct CallTable {
     slots: Vec<Slot>,
     free: Option<u32>,
     len: usize,
+    /// How many of them are of control kinds.
+    control: usize,
 }
 
 #[derive(Debug)]
@@ -24,15 +36,8 @@ struct Slot {
 
 #[derive(Debug)]
 enum Content {
-    Free {
-        next: Option<u32>,
-    },
+    Free { next: Option<u32> },
     Call(Call),
-    /// Given up, but the peer still owes a reply: it counts until then, here as there.
-    Abandoned {
-        kind: Kind,
-        link: u32,
-    },
 }
 
 /// One call in flight.
@@ -47,6 +52,21 @@ pub(super) struct Call {
     pub(super) timeout: Option<Duration>,
     /// The deadline that the peer knows.
     pub(super) told: Option<Instant>,
+    /// Nobody waits for it any more, but the peer still owes a reply.
+    pub(super) given_up: bool,
+}
+
+/// A call that is given up.
+pub(super) enum GivenUp {
+    /// It was never sent; nobody owes anything.
+    Unsent(Call),
+    /// It stays in the table.
+    Sent {
+        /// Where its caller waits.
+        cell: Option<Arc<ReplyCell>>,
+        /// As in [`Call::timeout`].
+        timeout: Option<Duration>,
+    },
 }
 
 impl CallTable {
@@ -55,9 +75,19 @@ impl CallTable {
         self.len
     }
 
+    /// Why there is no place for one more call of `kind`, if so (EN-3).
+    pub(super) fn refuses(&self, kind: Kind, in_flight_max: usize) -> Option<Failure> {
+        let (used, bound, limit) = match kind.is_control() {
+            true => (self.control, "control requests", CONTROL_IN_FLIGHT_MAX),
+            false => (self.len - self.control, "in_flight_max", in_flight_max),
+        };
+        (used >= limit).then(|| Failure::Overloaded { bound: bound.into(), limit: limit as u64 })
+    }
+
     /// Adds a call and returns its id.
     pub(super) fn insert(&mut self, call: Call) -> u64 {
         self.len += 1;
+        self.control += usize::from(call.kind.is_control());
         let content = Content::Call(call);
         match self.free {
             Some(index) => {
@@ -76,9 +106,10 @@ impl CallTable {
         }
     }
 
+    /// The call of this id, unless it was given up.
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Call> {
         match &mut self.slot_mut(id)?.content {
-            Content::Call(call) => Some(call),
+            Content::Call(call) if !call.given_up => Some(call),
             _ => None,
         }
     }
@@ -89,9 +120,8 @@ impl CallTable {
         self.get_mut(id).is_some()
     }
 
-    /// Takes a call out whose reply has come, or that was never sent. The call is `None` if it was given
-    /// up; the whole is `None` for an id that stands for nothing.
-    pub(super) fn remove(&mut self, id: u64) -> Option<(Kind, Option<Call>)> {
+    /// Takes a call out whose reply has come, or that was never sent; `None` for an id that stands for nothing.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Call> {
         let index = id as u32;
         let free = self.free;
         let slot = self.slot_mut(id)?;
@@ -100,48 +130,37 @@ impl CallTable {
         }
         let content = std::mem::replace(&mut slot.content, Content::Free { next: free });
         slot.generation = slot.generation.wrapping_add(1);
+        let Content::Call(call) = content else { return None };
         self.free = Some(index);
         self.len -= 1;
-        match content {
-            Content::Call(call) => Some((call.kind, Some(call))),
-            Content::Abandoned { kind, .. } => Some((kind, None)),
-            Content::Free { .. } => None,
-        }
+        self.control -= usize::from(call.kind.is_control());
+        Some(call)
     }
 
-    /// Takes a call out that is given up. If it was sent, its slot stays until the reply is in.
-    pub(super) fn abandon(&mut self, id: u64) -> Option<Call> {
-        let slot = self.slot_mut(id)?;
-        let Content::Call(call) = &slot.content else { return None };
+    /// Gives a call up. If it was sent, it stays until the reply is in.
+    pub(super) fn give_up(&mut self, id: u64) -> Option<GivenUp> {
+        let call = self.get_mut(id)?;
         if call.link == 0 {
-            return self.remove(id)?.1;
+            return self.remove(id).map(GivenUp::Unsent);
         }
-        let abandoned = Content::Abandoned { kind: call.kind, link: call.link };
-        match std::mem::replace(&mut slot.content, abandoned) {
-            Content::Call(call) => Some(call),
-            _ => None,
-        }
+        call.given_up = true;
+        Some(GivenUp::Sent { cell: call.promise.cell(), timeout: call.timeout })
     }
 
-    /// Takes out everything that was sent on `link`. Calls given up count with `None`.
-    pub(super) fn take_sent_on(&mut self, link: u32) -> Vec<(Kind, Option<Call>)> {
-        let hit = |content: &Content| match content {
-            Content::Call(call) => call.link == link,
-            Content::Abandoned { link: on, .. } => *on == link,
-            Content::Free { .. } => false,
-        };
-        self.take_where(hit)
+    /// Takes out everything that was sent on `link`.
+    pub(super) fn take_sent_on(&mut self, link: u32) -> Vec<Call> {
+        self.take_where(|call| call.link == link)
     }
 
     /// Takes out everything.
-    pub(super) fn take_all(&mut self) -> Vec<(Kind, Option<Call>)> {
-        self.take_where(|content| !matches!(content, Content::Free { .. }))
+    pub(super) fn take_all(&mut self) -> Vec<Call> {
+        self.take_where(|_| true)
     }
 
-    fn take_where(&mut self, hit: impl Fn(&Content) -> bool) -> Vec<(Kind, Option<Call>)> {
+    fn take_where(&mut self, hit: impl Fn(&Call) -> bool) -> Vec<Call> {
         let ids: Vec<u64> = (0_u32..)
             .zip(&self.slots)
-            .filter(|(_, slot)| hit(&slot.content))
+            .filter(|(_, slot)| matches!(&slot.content, Content::Call(call) if hit(call)))
             .map(|(index, slot)| id(index, slot.generation))
             .collect();
         ids.into_iter().filter_map(|id| self.remove(id)).collect()
@@ -152,7 +171,9 @@ impl CallTable {
         let mut expired = Vec::new();
         let mut earliest: Option<Instant> = None;
         for (index, slot) in (0_u32..).zip(&self.slots) {
-            let Content::Call(Call { deadline: Some(deadline), .. }) = &slot.content else { continue };
+            let Content::Call(Call { deadline: Some(deadline), given_up: false, .. }) = &slot.content else {
+                continue;
+            };
             if *deadline <= now {
                 expired.push(id(index, slot.generation));
             } else {
@@ -178,7 +199,8 @@ mod tests {
 
     fn call(link: u32) -> Call {
         let (promise, _) = Promise::new();
-        Call { promise, kind: Kind::CALL, link, deadline: None, timeout: None, told: None }
+        let kind = Kind::CALL;
+        Call { promise, kind, link, deadline: None, timeout: None, told: None, given_up: false }
     }
 
     #[test]
@@ -197,12 +219,12 @@ mod tests {
     fn a_call_given_up_counts_until_its_reply_is_in() {
         let mut table = CallTable::default();
         let sent = table.insert(call(1));
-        assert!(table.abandon(sent).is_some());
-        assert!(table.abandon(sent).is_none());
+        assert!(matches!(table.give_up(sent), Some(GivenUp::Sent { .. })));
+        assert!(table.give_up(sent).is_none());
         assert_eq!((table.len(), table.is_live(sent)), (1, false));
-        assert!(matches!(table.remove(sent), Some((Kind::CALL, None))));
+        assert!(table.remove(sent).is_some());
         let unsent = table.insert(call(0));
-        assert!(table.abandon(unsent).is_some());
+        assert!(matches!(table.give_up(unsent), Some(GivenUp::Unsent(_))));
         assert_eq!(table.len(), 0, "nobody owes a reply to what was not sent");
     }
 
@@ -211,10 +233,23 @@ mod tests {
     fn only_what_was_sent_on_a_link_goes_with_it() {
         let mut table = CallTable::default();
         let (first, waiting, second) = (table.insert(call(1)), table.insert(call(0)), table.insert(call(2)));
-        table.abandon(first);
+        table.give_up(first);
         assert_eq!(table.take_sent_on(1).len(), 1);
         assert!(table.is_live(waiting) && table.is_live(second));
         assert_eq!(table.take_all().len(), 2);
         assert_eq!(table.len(), 0);
+    }
+
+    /// EN-3
+    #[test]
+    fn control_requests_and_others_do_not_take_each_others_places() {
+        let mut table = CallTable::default();
+        let control = Kind::SHUTDOWN;
+        let ids: Vec<_> =
+            (0..CONTROL_IN_FLIGHT_MAX).map(|_| table.insert(Call { kind: control, ..call(1) })).collect();
+        assert!(table.refuses(control, 1).is_some() && table.refuses(Kind::CALL, 1).is_none());
+        table.remove(ids[0]);
+        table.insert(call(1));
+        assert!(table.refuses(control, 1).is_none() && table.refuses(Kind::CALL, 1).is_some());
     }
 }

@@ -18,9 +18,12 @@
 //! - **EN-2, no wait for a thread.** The reader never waits for a handler, and a blocked thread never
 //!   keeps another from starting.
 //! - **EN-3, bounded.** Each table and queue has a bound in [`EngineConfig`]; reaching it is a typed
-//!   failure of the request that reaches it, never of one that is under way.
+//!   failure of the request that reaches it, never of one that is under way. Control kinds
+//!   ([`Kind::is_control`](crate::Kind::is_control)) have a bound of their own, so that calls do not use it up.
 //! - **EN-4, a dead link ends its calls.** When a link goes down the calls that were sent on it fail
 //!   with what is known; calls not sent yet wait for the next link, which the next request dials.
+//! - **EN-5, a response that arrives is seen.** A call that was given up keeps its place until its reply is
+//!   in, and the reply still reaches its [`Reply`](crate::Reply), which knows what to do with the handles in it.
 
 mod agent;
 mod calls;

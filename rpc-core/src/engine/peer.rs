@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::calls::{Call, CallTable};
+use super::calls::{CONTROL_IN_FLIGHT_MAX, Call, CallTable, GivenUp};
 use super::running::Running;
 use super::shared::Shared;
 use crate::agent::PeerEvent;
@@ -44,7 +44,8 @@ pub(super) enum Phase {
     /// No link; the next request dials.
     Idle,
     /// A link is being made; these frames wait for it, those of calls that were given up included. At most
-    /// `in_flight_max` frames, and `outbox_bytes_max` bytes.
+    /// `in_flight_max` frames and `outbox_bytes_max` bytes, and beside them `CONTROL_IN_FLIGHT_MAX` frames of
+    /// control kinds.
     Dialing(Waiting),
     /// The link in use.
     Up { link: Arc<dyn LinkSender>, number: u32 },
@@ -57,11 +58,14 @@ pub(super) enum Phase {
 pub(super) struct Waiting {
     frames: VecDeque<Frame>,
     bytes: u64,
+    /// How many of the frames are of control kinds.
+    control: usize,
 }
 
 impl Waiting {
     fn push(&mut self, frame: Frame) {
         self.bytes += frame.body.len_bytes();
+        self.control += usize::from(Kind(frame.header.kind).is_control());
         self.frames.push_back(frame);
     }
 
@@ -88,12 +92,11 @@ impl Peer {
 
     /// Sends a request, dialling first if there is no link.
     pub(super) fn send(self: &Arc<Self>, shared: &Arc<Shared>, request: Request) -> Reply {
-        let (promise, reply) = Promise::new();
-        let deadline = request.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut call =
-            Call { promise, kind: request.kind, link: 0, deadline, timeout: request.timeout, told: deadline };
+        let (mut call, reply) = new_call(&request);
+        let deadline = call.deadline;
         let mut state = self.state.lock();
-        if let Some(failure) = self.refuses(shared, &state) {
+        if let Some(failure) = self.refuses(shared, &state, request.kind) {
+            drop(state);
             call.promise.complete(Err(failure));
             return reply;
         }
@@ -102,10 +105,9 @@ impl Peer {
         }
         let (id, alone) = {
             let mut calls = self.calls.lock();
-            if calls.len() >= shared.config.in_flight_max {
-                drop(calls);
-                let limit = shared.config.in_flight_max as u64;
-                call.promise.complete(Err(Failure::Overloaded { bound: "in_flight_max".into(), limit }));
+            if let Some(failure) = calls.refuses(request.kind, shared.config.in_flight_max) {
+                drop((calls, state));
+                call.promise.complete(Err(failure));
                 return reply;
             }
             reply_control(&call.promise, self);
@@ -143,22 +145,21 @@ impl Peer {
 
     /// Sends a request of this worker to itself.
     pub(super) fn send_to_self(self: &Arc<Self>, shared: &Arc<Shared>, request: Request) -> Reply {
-        let (promise, reply) = Promise::new();
-        let deadline = request.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let (mut call, reply) = new_call(&request);
         // A link of its own number, so that an expired call counts until its handler has ended.
-        let call =
-            Call { promise, kind: request.kind, link: 1, deadline, timeout: request.timeout, told: deadline };
+        call.link = 1;
+        let deadline = call.deadline;
         // Held until the call is in the table: `close` fails what it finds there.
         let state = self.state.lock();
         if matches!(state.phase, Phase::Departed) {
+            drop(state);
             call.promise.complete(Err(Failure::ShutDown));
             return reply;
         }
         let mut calls = self.calls.lock();
-        if calls.len() >= shared.config.in_flight_max {
-            drop(calls);
-            let limit = shared.config.in_flight_max as u64;
-            call.promise.complete(Err(Failure::Overloaded { bound: "in_flight_max".into(), limit }));
+        if let Some(failure) = calls.refuses(request.kind, shared.config.in_flight_max) {
+            drop((calls, state));
+            call.promise.complete(Err(failure));
             return reply;
         }
         reply_control(&call.promise, self);
@@ -180,13 +181,17 @@ impl Peer {
         Some(call.deadline.map(|at| at.saturating_duration_since(Instant::now())))
     }
 
-    /// Why a new request cannot be sent, if so (EN-3).
-    fn refuses(&self, shared: &Shared, state: &State) -> Option<Failure> {
+    /// Why a new request of `kind` cannot be sent, if so (EN-3).
+    fn refuses(&self, shared: &Shared, state: &State, kind: Kind) -> Option<Failure> {
         let config = &shared.config;
         let overloaded = |bound: &str, limit| Some(Failure::Overloaded { bound: bound.into(), limit });
         let queued_bytes = match &state.phase {
             Phase::Departed => return Some(Failure::Departed),
-            Phase::Dialing(waiting) if waiting.len() >= config.in_flight_max => {
+            Phase::Dialing(waiting) if kind.is_control() && waiting.control >= CONTROL_IN_FLIGHT_MAX => {
+                return overloaded("control requests", CONTROL_IN_FLIGHT_MAX as u64);
+            }
+            _ if kind.is_control() => return None,
+            Phase::Dialing(waiting) if waiting.len() - waiting.control >= config.in_flight_max => {
                 return overloaded("in_flight_max", config.in_flight_max as u64);
             }
             Phase::Dialing(waiting) => waiting.bytes,
@@ -315,10 +320,10 @@ impl Peer {
         }
     }
 
-    fn fail(&self, shared: &Shared, failed: Vec<(Kind, Option<Call>)>, failure: impl Fn() -> Failure) {
-        for (kind, call) in failed {
-            shared.count_replied(kind);
-            if let Some(call) = call {
+    fn fail(&self, shared: &Shared, failed: Vec<Call>, failure: impl Fn() -> Failure) {
+        for call in failed {
+            let _counts_until_then = shared.until_replied(call.kind);
+            if !call.given_up {
                 call.promise.complete(Err(failure()));
             }
         }
@@ -327,30 +332,32 @@ impl Peer {
     /// The response to call `id` has come.
     pub(super) fn complete(&self, shared: &Shared, id: u64, response: Response) {
         // An id that stands for nothing is one that this side has failed with an earlier link.
-        let Some((kind, call)) = self.calls.lock().remove(id) else { return };
-        shared.count_replied(kind);
-        let Some(call) = call else { return };
+        let Some(call) = self.calls.lock().remove(id) else { return };
+        let _counts_until_then = shared.until_replied(call.kind);
         let result = match response.outcome {
-            Outcome::DeadlineExceeded => Err(timed_out(&call, HandlerRan::Unknown)),
+            Outcome::DeadlineExceeded => Err(timed_out(call.timeout, HandlerRan::Unknown)),
             _ => Ok(response),
         };
         call.promise.complete(result);
     }
 
     /// Fails the calls whose deadline has passed; returns the earliest deadline of the others.
-    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn expire(&self, shared: &Shared, now: Instant) -> Option<Instant> {
         let (expired, earliest) = self.calls.lock().expired(now);
         for id in expired {
-            let Some(call) = self.calls.lock().abandon(id) else { continue };
-            let sent = call.link != 0;
-            if !sent && let Some(shared) = self.shared.upgrade() {
-                shared.count_replied(call.kind);
-            }
-            let ran = if sent { HandlerRan::Unknown } else { HandlerRan::No };
-            let failure = timed_out(&call, ran);
-            call.promise.complete(Err(failure));
-            if sent {
-                self.control(Header::control(frame::CANCEL, id));
+            let given_up = self.calls.lock().give_up(id);
+            match given_up {
+                None => {}
+                Some(GivenUp::Unsent(call)) => {
+                    let _counts_until_then = shared.until_replied(call.kind);
+                    call.promise.complete(Err(timed_out(call.timeout, HandlerRan::No)));
+                }
+                Some(GivenUp::Sent { cell, timeout }) => {
+                    if let Some(cell) = cell {
+                        cell.complete(Err(timed_out(timeout, HandlerRan::Unknown)));
+                    }
+                    self.control(Header::control(frame::CANCEL, id));
+                }
             }
         }
         earliest
@@ -385,11 +392,15 @@ impl Peer {
 /// What a [`Reply`] does to its call.
 impl CallControl for Peer {
     fn cancel(&self, key: u64) {
-        let Some(call) = self.calls.lock().abandon(key) else { return };
-        if call.link != 0 {
-            self.control(Header::control(frame::CANCEL, key));
-        } else if let Some(shared) = self.shared.upgrade() {
-            shared.count_replied(call.kind);
+        let given_up = self.calls.lock().give_up(key);
+        match given_up {
+            None => {}
+            Some(GivenUp::Sent { .. }) => self.control(Header::control(frame::CANCEL, key)),
+            Some(GivenUp::Unsent(call)) => {
+                if let Some(shared) = self.shared.upgrade() {
+                    drop(shared.until_replied(call.kind));
+                }
+            }
         }
     }
 
@@ -420,8 +431,17 @@ fn reply_control(promise: &Promise, peer: &Arc<Peer>) {
     promise.controlled(Arc::clone(peer) as Arc<dyn CallControl>, 0);
 }
 
-fn timed_out(call: &Call, ran: HandlerRan) -> Failure {
-    Failure::TimedOut { after: call.timeout.unwrap_or_default(), ran }
+fn new_call(request: &Request) -> (Call, Reply) {
+    let (promise, reply) = Promise::new();
+    let timeout = request.timeout;
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let call =
+        Call { promise, kind: request.kind, link: 0, deadline, timeout, told: deadline, given_up: false };
+    (call, reply)
+}
+
+fn timed_out(timeout: Option<Duration>, ran: HandlerRan) -> Failure {
+    Failure::TimedOut { after: timeout.unwrap_or_default(), ran }
 }
 
 /// Time left as it stands in a header: 0 is for ever, so no time at all becomes one microsecond.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
+use super::calls::CONTROL_IN_FLIGHT_MAX;
 use crate::context::CallContext;
 use crate::error::Violation;
+use crate::message::Kind;
 
 /// Requests in progress, by the peer's call id.
 #[derive(Debug, Default)]
@@ -14,6 +16,8 @@ pub(super) struct Running {
     requests: HashMap<u64, Request>,
     /// All requests that are not answered, those not in the map included.
     unanswered: usize,
+    /// How many of them are of control kinds.
+    control: usize,
     /// The link whose requests these are; 0 for none, and for those of this worker to itself.
     link: u32,
 }
@@ -34,17 +38,28 @@ impl Running {
     ///
     /// # Errors
     /// The peer has more in flight than the bound that both sides keep, or has used an id twice.
-    pub(super) fn admit(&mut self, link: u32, call: u64, in_flight_max: usize) -> Result<bool, Violation> {
+    pub(super) fn admit(
+        &mut self,
+        link: u32,
+        call: u64,
+        kind: Kind,
+        in_flight_max: usize,
+    ) -> Result<bool, Violation> {
         if link != self.link {
             return Ok(false);
         }
         if self.requests.contains_key(&call) {
             return Err(Violation::DuplicateCall(call));
         }
-        if self.unanswered >= in_flight_max {
-            return Err(Violation::TooManyRequests { limit: in_flight_max });
+        let (used, limit) = match kind.is_control() {
+            true => (self.control, CONTROL_IN_FLIGHT_MAX),
+            false => (self.unanswered.saturating_sub(self.control), in_flight_max),
+        };
+        if used >= limit {
+            return Err(Violation::TooManyRequests { limit });
         }
         self.unanswered += 1;
+        self.control += usize::from(kind.is_control());
         Ok(true)
     }
 
@@ -72,10 +87,11 @@ impl Running {
     }
 
     /// The request is being answered.
-    pub(super) fn answered(&mut self, link: u32, call: u64) {
+    pub(super) fn answered(&mut self, link: u32, call: u64, kind: Kind) {
         if link == self.link {
             self.requests.remove(&call);
             self.unanswered = self.unanswered.saturating_sub(1);
+            self.control = self.control.saturating_sub(usize::from(kind.is_control()));
         }
     }
 
@@ -92,7 +108,7 @@ impl Running {
     /// Forgets everything, because nobody is there to be answered. Returns what has to be stopped, to be
     /// done outside of the lock.
     pub(super) fn take_all(&mut self) -> Stop {
-        self.unanswered = 0;
+        (self.unanswered, self.control) = (0, 0);
         self.link = 0;
         Stop(self.requests.drain().map(|(_, request)| request).collect())
     }

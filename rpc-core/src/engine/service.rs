@@ -19,10 +19,10 @@ use crate::wire::{Header, frame};
 pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
     let Reader { shared, peer, sender, number, .. } = reader;
     let header = frame.header;
-    if !peer.running.lock().admit(*number, header.call, shared.config.in_flight_max)? {
+    let kind = Kind(header.kind);
+    if !peer.running.lock().admit(*number, header.call, kind, shared.config.in_flight_max)? {
         return Ok(());
     }
-    let kind = Kind(header.kind);
     shared.count_received(kind);
     let answer = Answer {
         sent: false,
@@ -37,7 +37,7 @@ pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
         return Ok(());
     }
     let bound = shared.config.outbox_bytes_max;
-    if sender.queued_bytes() > bound && kind != Kind::SHUTDOWN {
+    if sender.queued_bytes() > bound && !kind.is_control() {
         let response = Response::failed(Outcome::Overloaded, &["outbox_bytes_max", &bound.to_string()]);
         answer.send(response, Flush::Later);
         return Ok(());
@@ -63,7 +63,7 @@ pub(super) async fn serve_self(shared: Arc<Shared>, peer: Arc<Peer>, call: u64, 
     };
     let request = Request { timeout, ..request };
     // Bounded by the call table, which has the same bound.
-    if peer.running.lock().admit(0, call, usize::MAX) == Ok(true) {
+    if peer.running.lock().admit(0, call, request.kind, usize::MAX) == Ok(true) {
         shared.count_received(request.kind);
         let kind = request.kind;
         let answer = Answer { sent: false, shared, peer, to: AnswerTo::Own, call, kind };
@@ -213,11 +213,11 @@ impl Answer {
         };
         match &self.to {
             AnswerTo::Own => {
-                self.peer.running.lock().answered(0, self.call);
+                self.peer.running.lock().answered(0, self.call, self.kind);
                 self.peer.complete(&self.shared, self.call, response);
             }
             AnswerTo::Link { sender, number } => {
-                self.peer.running.lock().answered(*number, self.call);
+                self.peer.running.lock().answered(*number, self.call, self.kind);
                 let header = Header {
                     payload_bytes: response.body.payload.len() as u32, // bounded by `too_large`
                     part_count: response.body.parts.len() as u16,

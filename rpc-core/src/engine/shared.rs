@@ -124,10 +124,10 @@ impl Shared {
         }
     }
 
-    pub(super) fn count_replied(&self, kind: Kind) {
-        if kind != Kind::SHUTDOWN {
-            self.counters.replied.fetch_add(1, Ordering::SeqCst);
-        }
+    /// A request of `kind` is being completed: it counts until what this returns is dropped.
+    #[must_use]
+    pub(super) fn until_replied(&self, kind: Kind) -> UntilReplied<'_> {
+        UntilReplied { shared: self, kind }
     }
 
     pub(super) fn count_received(&self, kind: Kind) {
@@ -164,6 +164,21 @@ impl Shared {
         self.runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
             || (self.driver_thread.load(Ordering::Relaxed) != thread_mark()
                 && Handle::try_current().map_or(true, |here| here.id() != self.runtime.id()))
+    }
+}
+
+/// A request that waits for its reply, which is being handed over. Whoever gets it may begin more work at
+/// once, and that has to count before this does no more (SD-1).
+pub(super) struct UntilReplied<'a> {
+    shared: &'a Shared,
+    kind: Kind,
+}
+
+impl Drop for UntilReplied<'_> {
+    fn drop(&mut self) {
+        if self.kind != Kind::SHUTDOWN {
+            self.shared.counters.replied.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 

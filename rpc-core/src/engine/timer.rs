@@ -78,7 +78,7 @@ pub(super) async fn run(end: CloseOnDrop) {
                 shared.timer.earliest.store(NEVER, Ordering::Relaxed);
                 let now = Instant::now();
                 for peer in shared.peers.iter() {
-                    shared.timer.watch(peer.expire(now));
+                    shared.timer.watch(peer.expire(shared, now));
                 }
                 tokio::time::sleep(TICK).await;
             }

@@ -6,7 +6,7 @@
 //! cell is gone. Nothing of others runs under the lock: no desk, no waker, no destructor.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -63,20 +63,21 @@ enum Handles {
 
 /// Who receives the handles in the response.
 pub(super) struct Watch {
-    pub(super) desk: Arc<dyn HandleDesk>,
+    pub(super) desk: Weak<dyn HandleDesk>,
     pub(super) from: WorkerId,
     pub(super) function: &'static str,
 }
 
 impl Watch {
     fn receive(self, aside: &Bytes) -> Result<Vec<AnyHandle>, CodecError> {
-        self.desk.receive(self.from, aside, self.function)
+        let gone = || CodecError::new("aside", "this worker counts references no more");
+        self.desk.upgrade().ok_or_else(gone)?.receive(self.from, aside, self.function)
     }
 }
 
 impl ReplyCell {
     /// Ends the call, or brings the response of one that has ended; returns whether it ends it.
-    pub(super) fn complete(&self, mut result: ReplyResult) -> bool {
+    pub(crate) fn complete(&self, mut result: ReplyResult) -> bool {
         let aside = split_aside(&mut result);
         let mut inner = self.inner.lock();
         // Received before the result shows, so that who sees the one finds the other.
@@ -85,9 +86,7 @@ impl ReplyCell {
             Some(Err(error)) => Handles::Received(Err(error)),
             Some(Ok(aside)) => match inner.watch.take() {
                 None => Handles::Unreceived(aside),
-                Some(watch) => {
-                    Handles::Received(MutexGuard::unlocked(&mut inner, || watch.receive(&aside)))
-                }
+                Some(watch) => Handles::Received(MutexGuard::unlocked(&mut inner, || watch.receive(&aside))),
             },
         };
         let State::Pending(waker) = &mut inner.state else {

@@ -161,7 +161,6 @@ impl Call {
         let failure = self.take().unwrap_err();
         assert_eq!(self.sent.0.lock()[0], failure);
         assert!(self.reply.take_handles().unwrap().is_empty());
-        assert_eq!(Arc::strong_count(&self.desk), 1, "nothing is kept");
         assert_eq!(Arc::strong_count(&self.sent.0), 1);
     }
 
@@ -260,7 +259,6 @@ fn a_reply_that_was_dropped_receives_and_gives_back() {
     call.respond(Outcome::Ok);
     assert_eq!((call.received(), call.lost()), (1, 0));
     assert_eq!(call.desk.held.load(Ordering::SeqCst), 0);
-    assert_eq!(Arc::strong_count(&call.desk), 1);
 }
 
 #[test]

@@ -23,6 +23,12 @@
 //! many requests at both times: so it was idle throughout. At the moment between the rounds everybody was
 //! idle at once, and no request was on its way, because its sender would have been waiting for the reply.
 //!
+//! # Needed from below
+//! Work does not slip through between two counts. A request counts from before it is sent until its reply has
+//! been handed over and whoever got it has begun what it begins at once; a handler counts until its answer has
+//! left. The same holds where a request fails, and where a lost link sets something going. Without that a
+//! worker would seem idle in a moment in which it is about to send.
+//!
 //! # Deaths
 //! A worker that cannot be reached any more is *lost*; one that has said goodbye has *departed*. Neither
 //! is waited for. When the leader is one of them, the next smallest name leads, and the others join there:
