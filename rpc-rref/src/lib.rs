@@ -8,19 +8,20 @@
 //! use rpc_rref::proto::{Event, Table};
 //!
 //! let (alice, bob) = (WorkerId(0), WorkerId(1));
-//! let (mut at_alice, mut at_bob) = (Table::new(alice), Table::new(bob));
+//! let mut at_alice = Table::<(), ()>::new(alice, 2);
+//! let mut at_bob = Table::<(), ()>::new(bob, 2);
 //!
-//! let rref = at_alice.own();                          // alice shares a value
-//! let transfer = at_alice.share(rref, bob).unwrap();  // a handle travels in a message to bob
-//! assert!(at_bob.receive(alice, rref, transfer));
-//! at_alice.drop_handle(rref);                         // bob's handle keeps the value alive
+//! let rref = at_alice.own(());                              // alice shares a value
+//! let transfer = at_alice.share(rref, bob, None).unwrap();  // a handle travels in a message to bob
+//! assert!(at_bob.receive(alice, rref, transfer)?);
+//! at_alice.drop_handle(rref);                               // bob's handle keeps the value alive
 //! assert_eq!(at_alice.poll_event(), None);
 //!
 //! at_bob.drop_handle(rref);
 //! while let Some((_to, msg)) = at_bob.poll_transmit() {
 //!     at_alice.handle(bob, msg)?;
 //! }
-//! assert_eq!(at_alice.poll_event(), Some(Event::Free(rref)));
+//! assert_eq!(at_alice.poll_event(), Some(Event::Free(rref, ())));
 //! # Ok::<(), rpc_rref::proto::Violation>(())
 //! ```
 #![forbid(unsafe_code)]

@@ -1,6 +1,5 @@
 //! What stands for a shared value, and for one handle on its way.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use rpc_core::WorkerId;
@@ -13,7 +12,7 @@ pub struct RRefId {
     pub owner: WorkerId,
     /// The worker that asked for it, which gave the number.
     pub creator: WorkerId,
-    /// Counts the creator's values.
+    /// Counts the values that the creator asked of the owner.
     pub number: u64,
 }
 
@@ -37,34 +36,3 @@ pub struct Transfer(pub u64);
 /// for an answer to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Registration(pub u64);
-
-/// Which transfers of one sender have come or been revoked. Their numbers have no gaps, so what is
-/// remembered is what is still on its way, not all that ever came.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Seen {
-    /// All below have.
-    below: u64,
-    above: BTreeSet<u64>,
-}
-
-impl Seen {
-    /// Notes `transfer`. False if it was noted before.
-    pub(super) fn insert(&mut self, Transfer(number): Transfer) -> bool {
-        if number < self.below || !self.above.insert(number) {
-            return false;
-        }
-        while self.above.remove(&self.below) {
-            self.below += 1;
-        }
-        true
-    }
-
-    pub(super) fn contains(&self, Transfer(number): Transfer) -> bool {
-        number < self.below || self.above.contains(&number)
-    }
-
-    #[cfg(test)]
-    pub(super) fn gaps(&self) -> usize {
-        self.above.len()
-    }
-}

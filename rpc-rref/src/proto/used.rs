@@ -7,7 +7,9 @@ use super::ids::{Registration, Transfer};
 
 /// What this worker has of another's value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Used {
+pub(super) struct Used<U> {
+    /// The driver's.
+    pub(super) data: U,
     pub(super) phase: Phase,
     /// Handles on this worker.
     pub(super) handles: u32,
@@ -21,20 +23,16 @@ pub(super) enum Phase {
     Creating,
     /// The owner has not answered; these wait to be told `Adopted`.
     Registering { id: Registration, waiting: Vec<(WorkerId, Transfer)> },
-    /// The owner lists this worker, or will before it can free the value.
-    Listed,
-    /// It is of no use.
-    Failed(Why),
+    /// The owner lists this worker, or will before it can free the value. By registration, unless this
+    /// worker created the value.
+    Listed { by: Option<Registration> },
+    /// It is of no use. The owner may list this worker all the same.
+    Failed { why: Why, listed: bool },
 }
 
-impl Used {
-    pub(super) fn new(phase: Phase) -> Self {
-        Self { phase, handles: 1, pins: 0 }
-    }
-
-    /// Whether nothing here needs the entry any more (RC-2).
-    pub(super) fn is_done(&self) -> bool {
-        let settled = matches!(self.phase, Phase::Listed | Phase::Failed(_));
-        self.handles == 0 && self.pins == 0 && settled
+impl<U> Used<U> {
+    /// With one handle.
+    pub(super) fn new(phase: Phase, data: U) -> Self {
+        Self { data, phase, handles: 1, pins: 0 }
     }
 }
