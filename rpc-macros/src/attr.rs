@@ -1,6 +1,7 @@
-//! The options in the parentheses of `#[rpc::function(..)]`.
+//! The options in the parentheses of `#[rpc::function(..)]` and `#[rpc::methods(..)]`, which are the same.
 
 use proc_macro2::{Span, TokenStream};
+use quote::quote;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
 use syn::{Error, LitStr, Path, Result, parse_quote};
@@ -10,7 +11,7 @@ use syn::{Error, LitStr, Path, Result, parse_quote};
 pub(crate) struct Options {
     /// Where `inline` stands.
     pub(crate) inline: Option<Span>,
-    /// The name on the wire, if it is not the path of the function.
+    /// The name on the wire, if it is not the path of the function or of the type.
     pub(crate) name: Option<LitStr>,
     crate_path: Option<Path>,
 }
@@ -24,9 +25,10 @@ impl Options {
         (options, result.err())
     }
 
-    /// The crate whose `macro_support` the expansion uses.
-    pub(crate) fn crate_path(&self) -> Path {
-        self.crate_path.clone().unwrap_or_else(|| parse_quote!(::rpc))
+    /// Where the names are that the expansion uses.
+    pub(crate) fn support(&self) -> TokenStream {
+        let crate_path = self.crate_path.clone().unwrap_or_else(|| parse_quote!(::rpc));
+        quote!(#crate_path::macro_support)
     }
 
     fn read(&mut self, option: &ParseNestedMeta<'_>) -> Result<()> {
@@ -43,7 +45,8 @@ impl Options {
     }
 }
 
-fn set<T>(place: &mut Option<T>, value: T, option: &ParseNestedMeta<'_>) -> Result<()> {
+/// Notes an option that may be given once.
+pub(crate) fn set<T>(place: &mut Option<T>, value: T, option: &ParseNestedMeta<'_>) -> Result<()> {
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err(option.error("this option is given twice")),
@@ -62,7 +65,7 @@ fn text(option: &ParseNestedMeta<'_>) -> Result<LitStr> {
 fn name(text: &LitStr) -> Result<LitStr> {
     let name = text.value();
     if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Error::new(text.span(), "a function's name is not empty and has no white space"));
+        return Err(Error::new(text.span(), "a name on the wire is not empty and has no white space"));
     }
     Ok(text.clone())
 }

@@ -11,10 +11,14 @@ use proc_macro::TokenStream;
 // Reading order: what comes in, what is refused, what goes out.
 mod ast;
 mod attr;
+mod problems;
 mod valid;
 
-mod expand;
+mod glue;
 mod signature;
+
+mod function;
+mod methods;
 
 /// Makes a function callable from other workers.
 ///
@@ -126,20 +130,15 @@ mod signature;
 /// - A type in a signature is at least as visible as the function.
 #[proc_macro_attribute]
 pub fn function(options: TokenStream, item: TokenStream) -> TokenStream {
-    let item = proc_macro2::TokenStream::from(item);
-    let (options, wrong_option) = attr::Options::parse(options.into());
-    let expanded = syn::parse2(item.clone()).and_then(|function| {
-        valid::check(&function, &options)?;
-        Ok(expand::expand(&function, &options))
-    });
-    let mut tokens = expanded.unwrap_or_else(|error| fallback(&error, item));
-    tokens.extend(wrong_option.map(syn::Error::into_compile_error));
-    tokens.into()
+    function::function(options.into(), item.into()).into()
 }
 
-/// The errors, and the item as it was: whatever else uses it still compiles.
-fn fallback(error: &syn::Error, item: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
-    let mut tokens = error.to_compile_error();
-    tokens.extend(item);
-    tokens
+/// Makes the methods of a type callable through references to its values.
+///
+/// On the type's own `impl` block. Methods stay what they were; `#[rpc(skip)]` keeps one local, and
+/// `#[rpc(inline)]` is for what is short and never blocks. Options as for [`function`](macro@function); `name`
+/// is in place of the path of the type.
+#[proc_macro_attribute]
+pub fn methods(options: TokenStream, item: TokenStream) -> TokenStream {
+    methods::methods(options.into(), item.into()).into()
 }

@@ -6,14 +6,15 @@
 use std::fmt::Write as _;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
-use quote::quote;
+use quote::{ToTokens, quote};
+use syn::Type;
 
 use crate::ast::Function;
 
-/// What `RemoteFunction::SIGNATURE` says, such as `fn(f64, f64) -> f64`.
-pub(crate) fn signature(function: &Function) -> String {
+/// What `SIGNATURE` says, such as `fn(f64, f64) -> f64`; `receiver` is how a method takes `self`.
+pub(crate) fn signature(receiver: Option<TokenStream>, function: &Function) -> String {
     let (asyncness, output) = (&function.sig.asyncness, &function.sig.output);
-    let types = function.args().map(|arg| &arg.ty);
+    let types = receiver.into_iter().chain(function.args().map(|arg| arg.ty.to_token_stream()));
     text(quote!(#asyncness fn(#(#types),*) #output))
 }
 
@@ -25,6 +26,11 @@ pub(crate) fn declaration(function: &Function) -> String {
         quote!(#pat: #ty)
     });
     text(quote!(#asyncness fn #name(#(#args),*) #output))
+}
+
+/// A type as one would write it.
+pub(crate) fn type_text(ty: &Type) -> String {
+    text(ty.to_token_stream())
 }
 
 fn text(tokens: TokenStream) -> String {
@@ -93,7 +99,7 @@ mod tests {
 
     fn of(source: &str) -> (String, String) {
         let function = syn::parse_str::<Function>(source).unwrap();
-        (signature(&function), declaration(&function))
+        (signature(None, &function), declaration(&function))
     }
 
     #[test]

@@ -1,137 +1,94 @@
-//! What a remote function cannot be, each with the reason and the way out.
+//! What neither a remote function nor a remote method can be, each with the reason and the way out.
 
-use std::fmt::Display;
-
-use quote::ToTokens;
+use proc_macro2::Span;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Error, GenericParam, Generics, Lifetime, PatIdent, Path, Result, ReturnType, Safety,
-    Signature, Type, TypeImplTrait, TypeNever, TypeReference,
+    Attribute, GenericParam, Generics, Lifetime, Path, ReturnType, Safety, Signature, Type, TypeImplTrait,
+    TypeNever, TypeReference,
 };
 
-use crate::ast::Function;
-use crate::attr::Options;
+use crate::ast::{Function, is};
+use crate::problems::Problems;
 
 /// How many arguments there can be: serde goes no further with tuples.
 const ARGS_MAX: usize = 16;
 
-/// Refuses what cannot be called from another worker, with every problem at once.
-pub(crate) fn check(function: &Function, options: &Options) -> Result<()> {
-    let mut problems = Problems::default();
-    check_kind(&mut problems, &function.sig, options);
-    check_generics(&mut problems, &function.sig.generics);
-    check_args(&mut problems, function);
+/// Finds what stands in the way of a call from another worker, but for `self`.
+pub(crate) fn check(problems: &mut Problems, function: &Function, inline: Option<Span>) {
+    check_kind(problems, &function.sig, inline);
+    check_generics(problems, &function.sig.generics);
+    check_args(problems, function);
     if let ReturnType::Type(_, returned) = &function.sig.output {
-        Types { problems: &mut problems, side: Side::Result }.visit_type(returned);
-    }
-    problems.finish()
-}
-
-#[derive(Default)]
-struct Problems(Option<Error>);
-
-impl Problems {
-    fn add(&mut self, at: impl ToTokens, message: impl Display) {
-        self.push(Error::new_spanned(at, message));
-    }
-
-    fn push(&mut self, error: Error) {
-        match &mut self.0 {
-            Some(errors) => errors.combine(error),
-            None => self.0 = Some(error),
-        }
-    }
-
-    fn finish(self) -> Result<()> {
-        self.0.map_or(Ok(()), Err)
+        Types { problems, side: Side::Result }.visit_type(returned);
     }
 }
 
-fn check_kind(problems: &mut Problems, sig: &Signature, options: &Options) {
+fn check_kind(problems: &mut Problems, sig: &Signature, inline: Option<Span>) {
+    let noun = problems.subject.noun;
     if let Some(constness) = &sig.constness {
-        problems.add(constness, "a remote function cannot be `const`: it runs on another worker");
+        problems.add(constness, format_args!("a {noun} cannot be `const`: it runs on another worker"));
     }
     if let Safety::Unsafe(unsafety) = &sig.safety {
         problems.add(
             unsafety,
-            "a remote function cannot be `unsafe`: no caller on another worker can keep its contract",
+            format_args!("a {noun} cannot be `unsafe`: no caller on another worker can keep its contract"),
         );
     }
     if let Some(abi) = &sig.abi {
-        problems.add(abi, "a remote function cannot be `extern`: it is called by its name, not by its ABI");
+        problems
+            .add(abi, format_args!("a {noun} cannot be `extern`: it is called by its name, not by its ABI"));
     }
-    if let (Some(inline), true) = (options.inline, sig.asyncness.is_some()) {
-        let message =
-            "`inline` is for `fn`: an `async fn` is polled in place anyway, and spawned if it waits";
-        problems.push(Error::new(inline, message));
+    if let (Some(inline), true) = (inline, sig.asyncness.is_some()) {
+        problems.add_at(
+            inline,
+            "`inline` is for `fn`: an `async fn` is polled in place anyway, and spawned if it waits",
+        );
     }
 }
 
 fn check_generics(problems: &mut Problems, generics: &Generics) {
+    let noun = problems.subject.noun;
     for param in &generics.params {
         match param {
             GenericParam::Type(_) | GenericParam::Const(_) => problems.add(
                 param,
-                "a remote function cannot be generic: other workers call it by its name alone; write one for \
-                 each type",
+                format_args!(
+                    "a {noun} cannot be generic: other workers call it by its name alone; write one for each \
+                     type"
+                ),
             ),
             GenericParam::Lifetime(_) => problems.add(
                 param,
-                "a remote function cannot have lifetime parameters: its arguments come from another process",
+                format_args!(
+                    "a {noun} cannot have lifetime parameters: its arguments come from another process"
+                ),
             ),
         }
     }
     // With parameters there, the clause is about them and has been answered for.
     if let (Some(clause), true) = (&generics.where_clause, generics.params.is_empty()) {
-        problems.add(clause, "a remote function cannot have a `where` clause");
+        problems.add(clause, format_args!("a {noun} cannot have a `where` clause"));
     }
 }
 
 fn check_args(problems: &mut Problems, function: &Function) {
-    let sig = &function.sig;
-    if let Some(receiver) = sig.receiver() {
-        problems.add(
-            receiver,
-            "a remote function cannot take `self`: there is no such value on the other worker; make it a free \
-             function that is given what it needs",
-        );
-    }
-    if let Some(variadic) = &sig.variadic {
-        problems.add(variadic, "a remote function cannot be variadic; take a `Vec`");
+    let noun = problems.subject.noun;
+    if let Some(variadic) = &function.sig.variadic {
+        problems.add(variadic, format_args!("a {noun} cannot be variadic; take a `Vec`"));
     }
     if let Some(first_too_many) = function.args().nth(ARGS_MAX) {
         problems.add(
             first_too_many,
-            format_args!("a remote function has at most {ARGS_MAX} arguments; put them into a struct"),
+            format_args!("a {noun} has at most {ARGS_MAX} arguments; put them into a struct"),
         );
     }
     for arg in function.args() {
-        if let Some(cfg) = arg.attrs.iter().find(|attr| is_cfg(attr)) {
+        if let Some(cfg) = arg.attrs.iter().find(|attr: &&Attribute| is(attr, &["cfg", "cfg_attr"])) {
+            let on = noun.rsplit(' ').next().unwrap_or(noun);
             problems
-                .add(cfg, "an argument of a remote function cannot depend on `cfg`; put it on the function");
+                .add(cfg, format_args!("an argument of a {noun} cannot depend on `cfg`; put it on the {on}"));
         }
-        ArgNames { problems, function: sig }.visit_pat(&arg.pat);
         Types { problems, side: Side::Argument }.visit_type(&arg.ty);
-    }
-}
-
-fn is_cfg(attr: &Attribute) -> bool {
-    attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")
-}
-
-/// Looks for an argument with the function's own name, which would be a pattern of the unit struct.
-struct ArgNames<'a> {
-    problems: &'a mut Problems,
-    function: &'a Signature,
-}
-
-impl<'ast> Visit<'ast> for ArgNames<'_> {
-    fn visit_pat_ident(&mut self, name: &'ast PatIdent) {
-        if name.ident == self.function.ident {
-            self.problems
-                .add(name, "an argument cannot have the name of its remote function; rename one of them");
-        }
-        visit::visit_pat_ident(self, name);
     }
 }
 
@@ -169,12 +126,16 @@ impl<'ast> Visit<'ast> for Types<'_> {
     }
 
     fn visit_type_never(&mut self, ty: &'ast TypeNever) {
-        self.problems.add(ty, "a remote function must be able to return: its caller waits for the reply");
+        let noun = self.problems.subject.noun;
+        self.problems
+            .add(ty, format_args!("a {noun} must be able to return: its caller waits for the reply"));
     }
 
     fn visit_path(&mut self, path: &'ast Path) {
+        // In methods it has been spelled out before it gets here.
         if path.segments.first().is_some_and(|first| first.ident == "Self") {
-            let message = "a remote function cannot stand in an `impl` block: make it a free function";
+            let message = "a remote function cannot stand in an `impl` block: put `#[rpc::methods]` on the \
+                           block, or make it a free function";
             self.problems.add(path, message);
         } else {
             visit::visit_path(self, path);

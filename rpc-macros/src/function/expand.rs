@@ -1,26 +1,21 @@
 //! What a valid function becomes. Calls into `macro_support` only: the logic is in `rpc-core`.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
-use syn::{Attribute, Type};
 
-use crate::ast::Function;
+use crate::ast::{Function, is, named};
 use crate::attr::Options;
-use crate::signature;
+use crate::{glue, signature};
 
 /// The unit struct and everything that hangs on it.
 pub(crate) fn expand(function: &Function, options: &Options) -> TokenStream {
     let unit_struct = unit_struct(function);
-    let cfgs = attrs(function, |attr| is(attr, &["cfg"]));
-    let deprecated = attrs(function, |attr| is(attr, &["deprecated"]));
+    let cfgs = named(&function.attrs, &["cfg"]);
+    let deprecated = named(&function.attrs, &["deprecated"]);
     let allow_deprecated = (!deprecated.is_empty()).then(|| quote!(#[allow(deprecated)]));
 
-    let support = {
-        let crate_path = options.crate_path();
-        quote!(#crate_path::macro_support)
-    };
+    let support = options.support();
     let name = &function.sig.ident;
     let body = body(function);
     let deref = deref(function, &support);
@@ -41,7 +36,7 @@ pub(crate) fn expand(function: &Function, options: &Options) -> TokenStream {
 
 fn unit_struct(function: &Function) -> TokenStream {
     let (vis, name) = (&function.vis, &function.sig.ident);
-    let attrs = attrs(function, |attr| is(attr, &["doc", "deprecated", "cfg", "allow", "warn", "deny"]));
+    let attrs = named(&function.attrs, &["doc", "deprecated", "cfg", "allow", "warn", "deny"]);
     // Only below documentation: alone it would silence `missing_docs`.
     let documented = function.attrs.iter().any(|attr| is(attr, &["doc"]));
     let declaration = documented.then(|| {
@@ -62,7 +57,7 @@ fn unit_struct(function: &Function) -> TokenStream {
 /// and for attributes such as `#[tracing::instrument]`, while that name means the struct inside the body.
 fn body(function: &Function) -> TokenStream {
     let name = &function.sig.ident;
-    let attrs = attrs(function, |attr| !is(attr, &["doc", "deprecated", "cfg"]));
+    let attrs = function.attrs.iter().filter(|attr| !is(attr, &["doc", "deprecated", "cfg"]));
     let (sig, body) = (&function.sig, &function.body);
     quote! {
         #[allow(
@@ -86,8 +81,8 @@ fn deref(function: &Function, support: &TokenStream) -> TokenStream {
     let name = &function.sig.ident;
     let types = function.args().map(|arg| &arg.ty);
     let (returned, callee) = if function.is_async() {
-        let (args, output) = (arg_names(function), output(function));
-        let callee = boxed(function, &quote!(|#(#args),*|), &quote!(#name::#name(#(#args),*)));
+        let (args, output) = (function.arg_names(), function.output());
+        let callee = glue::boxed(function, &quote!(|#(#args),*|), &quote!(#name::#name(#(#args),*)));
         (quote!(-> #support::BoxFuture<'static, #output>), callee)
     } else {
         (function.sig.output.to_token_stream(), quote!(#name::#name))
@@ -107,11 +102,11 @@ fn deref(function: &Function, support: &TokenStream) -> TokenStream {
 
 fn remote_function(function: &Function, options: &Options, support: &TokenStream) -> TokenStream {
     let name = &function.sig.ident;
-    let args = args_type(function);
+    let args = glue::args_type(function);
     let wire_name = wire_name(name, options);
-    let signature = signature::signature(function);
-    let (output, error) = output_and_error(function, support);
-    let run = run(function, options, support);
+    let signature = signature::signature(None, function);
+    let (output, error) = glue::output_and_error(function, support);
+    let body = body_value(function, options, support);
     quote! {
         impl #support::RemoteFunction for #name {
             type Args = #args;
@@ -119,18 +114,9 @@ fn remote_function(function: &Function, options: &Options, support: &TokenStream
             type Error = #error;
             const NAME: &'static str = #wire_name;
             const SIGNATURE: &'static str = #signature;
-            const BODY: #support::FunctionBody<Self::Args, Self::Output, Self::Error> = #run;
+            const BODY: #support::FunctionBody<Self::Args, Self::Output, Self::Error> = #body;
         }
     }
-}
-
-/// The tuple of the arguments. Its parentheses are the user's, so that the compiler points there if
-/// something in it has no serde.
-fn args_type(function: &Function) -> Group {
-    let types = function.args().map(|arg| &arg.ty);
-    let mut tuple = Group::new(Delimiter::Parenthesis, quote!(#(#types,)*));
-    tuple.set_span(function.sig.paren_token.span.join());
-    tuple
 }
 
 fn wire_name(name: &Ident, options: &Options) -> TokenStream {
@@ -143,64 +129,17 @@ fn wire_name(name: &Ident, options: &Options) -> TokenStream {
     }
 }
 
-fn output_and_error(function: &Function, support: &TokenStream) -> (TokenStream, TokenStream) {
-    match function.result_type() {
-        Some(result) => {
-            let at = result.span();
-            (
-                quote_spanned!(at=> <#result as #support::ResultLike>::Output),
-                quote_spanned!(at=> <#result as #support::ResultLike>::Error),
-            )
-        }
-        None => (output(function), quote!(#support::Never)),
-    }
-}
-
 /// The value of `BODY`.
-fn run(function: &Function, options: &Options, support: &TokenStream) -> TokenStream {
-    let (name, args) = (&function.sig.ident, arg_names(function));
-    let awaiting = function.is_async().then(|| quote!(.await));
-    let call = quote!(#name::#name(#(#args),*) #awaiting);
-    let result = match function.result_type() {
-        Some(_) => quote!(#support::ResultLike::into_result(#call)),
-        None => quote!(::core::result::Result::Ok(#call)),
-    };
-    let closure_head = quote!(|(#(#args,)*)|);
+fn body_value(function: &Function, options: &Options, support: &TokenStream) -> TokenStream {
+    let (name, args) = (&function.sig.ident, function.arg_names());
+    let run = glue::run(function, &quote!(|(#(#args,)*)|), &quote!(#name::#name(#(#args),*)), support);
     if function.is_async() {
-        let run = boxed(function, &closure_head, &quote!(async move { #result }));
         quote!(#support::FunctionBody::Async(#run))
     } else if options.inline.is_some() {
-        quote!(#support::FunctionBody::Inline(#closure_head #result))
+        quote!(#support::FunctionBody::Inline(#run))
     } else {
-        quote!(#support::FunctionBody::Blocking(#closure_head #result))
+        quote!(#support::FunctionBody::Blocking(#run))
     }
-}
-
-/// A closure that boxes a future. At the user's `async fn`, because that is where the compiler should
-/// point if the future is not `Send`.
-fn boxed(function: &Function, closure_head: &TokenStream, future: &TokenStream) -> TokenStream {
-    let span = function.sig.ident.span().resolved_at(Span::mixed_site());
-    quote_spanned!(span=> #closure_head ::std::boxed::Box::pin(#future))
-}
-
-/// Names for the arguments, whatever patterns the function itself has.
-fn arg_names(function: &Function) -> Vec<Ident> {
-    (0..function.args().count()).map(|at| format_ident!("arg{at}", span = Span::mixed_site())).collect()
-}
-
-fn output(function: &Function) -> TokenStream {
-    match &function.sig.output {
-        syn::ReturnType::Default => quote!(()),
-        syn::ReturnType::Type(_, ty) => Type::to_token_stream(ty),
-    }
-}
-
-fn attrs(function: &Function, pick: impl Fn(&Attribute) -> bool) -> Vec<&Attribute> {
-    function.attrs.iter().filter(|attr| pick(attr)).collect()
-}
-
-fn is(attr: &Attribute, names: &[&str]) -> bool {
-    names.iter().any(|name| attr.path().is_ident(name))
 }
 
 #[cfg(test)]
