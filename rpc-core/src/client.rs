@@ -1,19 +1,22 @@
 //! [`Client`]: typed calls over any agent.
 
 use std::fmt;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use crate::agent::{Agent, timeout_or_forever};
-use crate::codec::Codecs;
+use crate::aside;
+use crate::codec::{Codecs, Encoded};
 use crate::context::CallContext;
-use crate::error::{CallError, Failure};
+use crate::error::{CallError, Failure, ReferenceError};
 use crate::function::{FunctionId, RemoteFunction};
 use crate::future::{CallInfo, RpcFuture};
-use crate::message::{Kind, Request};
+use crate::handles::{AnyHandle, HandleDesk, SentHandles};
+use crate::message::{Body, Kind, Request};
 use crate::reply::Reply;
-use crate::worker::{Target, WorkerName};
+use crate::worker::{Target, WorkerId, WorkerName};
 
 /// How long a call waits unless told otherwise (torch's default).
 pub const RPC_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
@@ -33,13 +36,47 @@ pub(crate) struct Shared {
     default_timeout_us: AtomicU64,
     /// Threads of a runtime that wait for a call now.
     pub(crate) waiters: AtomicUsize,
+    /// Weak: it has a client itself.
+    desk: OnceLock<Weak<dyn HandleDesk>>,
+}
+
+/// Which request is made, for [`Client::request`].
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead {
+    /// Who serves it.
+    pub kind: Kind,
+    /// Which of the handler's functions.
+    pub method: u64,
+    /// Its name, for errors.
+    pub function: &'static str,
+    /// Its signature, for errors.
+    pub signature: &'static str,
+}
+
+/// What travels beside the arguments of a request (see [`aside`]).
+pub struct Aside {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Hears what becomes of the request.
+    pub sent: Box<dyn SentHandles>,
+}
+
+impl fmt::Debug for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Aside({} B)", self.bytes.len())
+    }
 }
 
 impl Client {
     /// A client over `agent`.
     pub fn new(agent: Arc<dyn Agent>, codecs: Arc<Codecs>) -> Self {
-        let shared =
-            Shared { agent, codecs, default_timeout_us: AtomicU64::new(0), waiters: AtomicUsize::new(0) };
+        let shared = Shared {
+            agent,
+            codecs,
+            default_timeout_us: AtomicU64::new(0),
+            waiters: AtomicUsize::new(0),
+            desk: OnceLock::new(),
+        };
         let client = Self { shared: Arc::new(shared), own_timeout: None };
         client.set_rpc_timeout(RPC_TIMEOUT_DEFAULT);
         client
@@ -60,6 +97,17 @@ impl Client {
     /// The codecs of this worker.
     pub fn codecs(&self) -> &Arc<Codecs> {
         &self.shared.codecs
+    }
+
+    /// Lets `desk` count the handles in the messages of this client and its clones. The first one stays;
+    /// returns whether this is it.
+    pub fn set_desk(&self, desk: Weak<dyn HandleDesk>) -> bool {
+        self.shared.desk.set(desk).is_ok()
+    }
+
+    /// Who counts the handles, if somebody does.
+    pub fn desk(&self) -> Option<Arc<dyn HandleDesk>> {
+        self.shared.desk.get()?.upgrade()
     }
 
     /// How long calls wait unless told otherwise; zero is for ever.
@@ -103,8 +151,12 @@ impl Client {
                 (WorkerName::unchecked(&unknown.target), Reply::ready(Err(failure)))
             }
         };
-        let call =
-            CallInfo { client: Arc::clone(&self.shared), to, function: F::NAME, signature: F::SIGNATURE };
+        let call = CallInfo {
+            client: Some(Arc::clone(&self.shared)),
+            to,
+            function: F::NAME,
+            signature: F::SIGNATURE,
+        };
         RpcFuture::new(reply, call)
     }
 
@@ -121,19 +173,101 @@ impl Client {
         self.rpc_async(to, function, args).wait()
     }
 
-    fn send<F: RemoteFunction>(&self, to: crate::worker::WorkerId, args: &F::Args) -> Reply {
+    fn send<F: RemoteFunction>(&self, to: WorkerId, args: &F::Args) -> Reply {
+        let method = const { FunctionId::new(F::NAME, F::SIGNATURE).to_wire() };
+        self.send_request(to, Kind::CALL, method, F::NAME, args, |handles| {
+            if handles.is_empty() {
+                return Ok(None);
+            }
+            let desk = self.desk().ok_or(ReferenceError::NoRegistry)?;
+            let (bytes, sent) = desk.send(to, None, handles)?;
+            Ok(Some(Aside { bytes, sent }))
+        })
+    }
+
+    /// Makes a request of any kind, for protocols that have typed requests of their own. `args` are encoded in
+    /// the worker's codec; `aside` gets the handles that were among them, and says what travels beside them.
+    ///
+    /// Deadline and cancellation are those of a call (see [`rpc_async`](Self::rpc_async)).
+    pub fn request<T, E, A>(
+        &self,
+        to: WorkerId,
+        head: RequestHead,
+        args: &A,
+        aside: impl FnOnce(Vec<AnyHandle>) -> Result<Option<Aside>, ReferenceError>,
+    ) -> RpcFuture<T, E>
+    where
+        T: serde::de::DeserializeOwned,
+        E: serde::de::DeserializeOwned,
+        A: serde::Serialize,
+    {
+        let RequestHead { kind, method, function, signature } = head;
+        let reply = self.send_request(to, kind, method, function, args, aside);
+        let name = self.shared.agent.group().get(to).map(|member| member.info.name.clone());
+        let to = name.unwrap_or_else(|| WorkerName::unchecked(&to.to_string()));
+        RpcFuture::new(reply, CallInfo { client: Some(Arc::clone(&self.shared)), to, function, signature })
+    }
+
+    /// Blocks this thread until `future` is done; `None` where that is refused (see [`RpcFuture::wait`]): the
+    /// thread has to drive this client's agent.
+    ///
+    /// # Panics
+    /// As [`RpcFuture::wait`].
+    pub fn block_on<F: Future + Unpin>(&self, mut future: F) -> Option<F::Output> {
+        crate::future::block(&self.shared, None, |cx| Pin::new(&mut future).poll(cx))
+    }
+
+    /// A future that has failed already, for a request that was not worth sending.
+    pub fn failed<T, E>(&self, to: WorkerId, head: RequestHead, failure: Failure) -> RpcFuture<T, E>
+    where
+        T: serde::de::DeserializeOwned,
+        E: serde::de::DeserializeOwned,
+    {
+        let name = self.shared.agent.group().get(to).map(|member| member.info.name.clone());
+        let to = name.unwrap_or_else(|| WorkerName::unchecked(&to.to_string()));
+        let RequestHead { function, signature, .. } = head;
+        let call = CallInfo { client: Some(Arc::clone(&self.shared)), to, function, signature };
+        RpcFuture::new(Reply::ready(Err(failure)), call)
+    }
+
+    fn send_request<A: serde::Serialize>(
+        &self,
+        to: WorkerId,
+        kind: Kind,
+        method: u64,
+        function: &'static str,
+        args: &A,
+        aside: impl FnOnce(Vec<AnyHandle>) -> Result<Option<Aside>, ReferenceError>,
+    ) -> Reply {
         let codec = self.shared.codecs.default_id();
-        let body = match self.shared.codecs.encode(codec, args) {
-            Ok(body) => body,
-            Err(error) => return Reply::ready(Err(Failure::Encode { reason: error.to_string() })),
+        let encode = |error: crate::codec::CodecError| Failure::Encode { reason: error.to_string() };
+        let Encoded { mut payload, parts, handles } =
+            match self.shared.codecs.encode_with_handles(codec, args) {
+                Ok(encoded) => encoded,
+                Err(error) => return Reply::ready(Err(encode(error))),
+            };
+        let (codec, sent) = match aside(handles) {
+            Ok(None) => (codec, None),
+            Ok(Some(Aside { bytes, sent })) => match aside::append(codec, &mut payload, &bytes) {
+                Ok(codec) => (codec, Some(sent)),
+                Err(error) => {
+                    let failure = encode(error);
+                    sent.lost(&failure);
+                    return Reply::ready(Err(failure));
+                }
+            },
+            Err(error) => return Reply::ready(Err(Failure::Reference(Box::new(error)))),
         };
         let context = CallContext::current();
         let mut timeout = timeout_or_forever(self.rpc_timeout());
         if let Some(left) = context.as_ref().and_then(CallContext::remaining) {
             timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
         }
-        let method = const { FunctionId::new(F::NAME, F::SIGNATURE).to_wire() };
-        let reply = self.shared.agent.send(to, Request { kind: Kind::CALL, method, codec, timeout, body });
+        let body = Body { payload: payload.into(), parts };
+        let reply = self.shared.agent.send(to, Request { kind, method, codec, timeout, body });
+        if let Some(desk) = self.desk() {
+            reply.watch(desk, to, function, sent);
+        }
         if let Some(context) = context {
             context.adopt(reply.cell());
         }

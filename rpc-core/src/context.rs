@@ -47,6 +47,8 @@ pub struct CallContext {
     call: Arc<CallState>,
     /// Weak: a handler that never ends must not keep alive the worker that would end it.
     host: Option<Weak<dyn Host>>,
+    /// What another layer noted of this call.
+    extension: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// What a running function can reach of the worker that runs it. A [`Client`] is one; a facade puts its own
@@ -93,6 +95,7 @@ impl CallContext {
                 wake: Mutex::default(),
             }),
             host: None,
+            extension: None,
         }
     }
 
@@ -142,8 +145,23 @@ impl CallContext {
         Some(self.host.as_ref()?.upgrade()?.client())
     }
 
-    pub(crate) fn with_host(self, host: Weak<dyn Host>) -> Self {
+    /// This context for a handler that runs on the worker of `host`: for handlers of one's own, which run what
+    /// asks for [`client`](Self::client) or [`host`](Self::host).
+    #[must_use]
+    pub fn with_host(self, host: Weak<dyn Host>) -> Self {
         Self { host: Some(host), ..self }
+    }
+
+    /// This context with something that the layer that serves the call wants to find again in what the handler
+    /// does. There is one for each call; this replaces it.
+    #[must_use]
+    pub fn with_extension(self, extension: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { extension: Some(extension), ..self }
+    }
+
+    /// What [`with_extension`](Self::with_extension) added, if it is a `T`.
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.extension.as_ref()?).downcast().ok()
     }
 
     /// Cancels the call and every nested call that was made in it.

@@ -6,17 +6,20 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
 use crate::agent::timeout_or_forever;
+use crate::codec::CodecError;
 use crate::context::{CallContext, NoBlocking};
-use crate::error::{CallError, Failure};
+use crate::error::{CallError, Failure, ReferenceError};
+use crate::function::BoxFuture;
+use crate::handles::AnyHandle;
 use crate::message::{Outcome, Response};
-use crate::reply::{Reply, ReplyResult};
-use crate::worker::WorkerName;
+use crate::reply::{Reply, ReplyResult, thread_waker};
+use crate::worker::{WorkerId, WorkerName};
 
 /// The value of a call that is under way.
 ///
@@ -27,12 +30,30 @@ pub struct RpcFuture<T, E = crate::error::Never> {
     reply: Reply,
     call: CallInfo,
     cancel_on_drop: bool,
+    hook: Option<Arc<dyn CallHook>>,
+    /// What the hook makes of a failure.
+    explaining: Option<BoxFuture<'static, Failure>>,
     value: PhantomData<fn() -> Result<T, E>>,
+}
+
+/// What a layer above knows of a call, for [`RpcFuture::hooked`]. None of these may block.
+pub trait CallHook: Send + Sync {
+    /// Why to wait for the call here, on the current thread and in the current context, would never end.
+    fn would_deadlock(&self) -> Option<Failure> {
+        None
+    }
+
+    /// The failure that the caller is to see; `None` if it is `failure`. The future has to end by itself.
+    fn explain(&self, failure: &Failure) -> Option<BoxFuture<'static, Failure>> {
+        let _ = failure;
+        None
+    }
 }
 
 /// What is needed to read the response and to name the call in errors.
 pub(crate) struct CallInfo {
-    pub(crate) client: Arc<crate::client::Shared>,
+    /// `None` if the call was never made.
+    pub(crate) client: Option<Arc<crate::client::Shared>>,
     pub(crate) to: WorkerName,
     pub(crate) function: &'static str,
     pub(crate) signature: &'static str,
@@ -40,7 +61,15 @@ pub(crate) struct CallInfo {
 
 impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
     pub(crate) fn new(reply: Reply, call: CallInfo) -> Self {
-        Self { reply, call, cancel_on_drop: false, value: PhantomData }
+        Self { reply, call, cancel_on_drop: false, hook: None, explaining: None, value: PhantomData }
+    }
+
+    /// A future that has failed already: of a call that `function` on `to` would have been, were the worker
+    /// that was to make it still there.
+    pub fn lost(to: WorkerId, function: &'static str, error: ReferenceError) -> Self {
+        let reply = Reply::ready(Err(Failure::Reference(Box::new(error))));
+        let to = WorkerName::unchecked(&to.to_string());
+        Self::new(reply, CallInfo { client: None, to, function, signature: "" })
     }
 
     /// Sets how long to wait from now, in place of the default; zero waits for ever.
@@ -87,7 +116,7 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
     /// Inside of a `LocalSet` of a multi-threaded tokio runtime, which cannot give its thread away.
     pub fn wait(mut self) -> Result<T, CallError<E>> {
         match self.block(None) {
-            Some(result) => self.call.read(result),
+            Some(value) => value,
             None => Err(self.call.failed(Failure::WouldBlock)),
         }
     }
@@ -99,26 +128,93 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
     /// The future itself if the call is not done in time, or if this thread must not block.
     pub fn wait_timeout(mut self, at_most: Duration) -> Result<Result<T, CallError<E>>, Self> {
         match self.block(Some(at_most)) {
-            Some(result) => Ok(self.call.read(result)),
+            Some(value) => Ok(value),
             None => Err(self),
         }
     }
 
-    fn block(&mut self, at_most: Option<Duration>) -> Option<ReplyResult> {
-        if self.reply.is_done() {
-            return self.reply.wait_timeout(Some(Duration::ZERO));
-        }
-        if NoBlocking::is_entered() || !self.call.client.agent.may_block() {
-            return None;
-        }
-        let reply = &mut self.reply;
-        match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-            // Another thread takes over this one's tasks meanwhile, as long as the runtime has one left.
-            Ok(tokio::runtime::RuntimeFlavor::MultiThread) => {
-                let _waiter = Waiter::count(&self.call.client.waiters)?;
-                tokio::task::block_in_place(|| reply.wait_timeout(at_most))
+    /// Lets `hook` say more about the call than the agent knows.
+    #[must_use]
+    pub fn hooked(mut self, hook: Arc<dyn CallHook>) -> Self {
+        self.hook = Some(hook);
+        self
+    }
+
+    fn poll_value(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, CallError<E>>> {
+        if self.explaining.is_none() {
+            let result = match Pin::new(&mut self.reply).poll(cx) {
+                Poll::Ready(result) => result,
+                Poll::Pending => {
+                    let Some(failure) = self.hook.as_ref().and_then(|hook| hook.would_deadlock()) else {
+                        return Poll::Pending;
+                    };
+                    self.reply.cancel();
+                    return Poll::Ready(Err(self.call.failed(failure)));
+                }
+            };
+            let handles = self.reply.take_handles();
+            match self.call.read(result, handles) {
+                Err(CallError::Failed { failure, to, function }) => {
+                    self.explaining = self.hook.as_ref().and_then(|hook| hook.explain(&failure));
+                    if self.explaining.is_none() {
+                        return Poll::Ready(Err(CallError::Failed { failure, to, function }));
+                    }
+                }
+                read => return Poll::Ready(read),
             }
-            _ => reply.wait_timeout(at_most),
+        }
+        match &mut self.explaining {
+            Some(explaining) => explaining.as_mut().poll(cx).map(|failure| Err(self.call.failed(failure))),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Blocks this thread; `None` if it must not block, or `at_most` has passed.
+    fn block(&mut self, at_most: Option<Duration>) -> Option<Result<T, CallError<E>>> {
+        if let Poll::Ready(value) = self.poll_value(&mut Context::from_waker(Waker::noop())) {
+            return Some(value);
+        }
+        let client = Arc::clone(self.call.client.as_ref()?);
+        block(&client, at_most, |cx| self.poll_value(cx))
+    }
+}
+
+/// Blocks this thread until `poll` is ready; `None` if it must not block, or `at_most` has passed.
+pub(crate) fn block<R>(
+    client: &crate::client::Shared,
+    at_most: Option<Duration>,
+    poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+) -> Option<R> {
+    if NoBlocking::is_entered() || !client.agent.may_block() {
+        return None;
+    }
+    match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        // Another thread takes over this one's tasks meanwhile, as long as the runtime has one left.
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => {
+            let _waiter = Waiter::count(&client.waiters)?;
+            tokio::task::block_in_place(|| park(at_most, poll))
+        }
+        _ => park(at_most, poll),
+    }
+}
+
+fn park<R>(at_most: Option<Duration>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> Option<R> {
+    let give_up = at_most.and_then(|at_most| Instant::now().checked_add(at_most));
+    let waker = thread_waker();
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(value) = poll(&mut cx) {
+            return Some(value);
+        }
+        match give_up {
+            None => std::thread::park(),
+            Some(give_up) => {
+                let left = give_up.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return None;
+                }
+                std::thread::park_timeout(left);
+            }
         }
     }
 }
@@ -148,17 +244,29 @@ impl CallInfo {
         CallError::Failed { to: self.to.clone(), function: self.function.into(), failure }
     }
 
-    fn read<T: DeserializeOwned, E: DeserializeOwned>(&self, result: ReplyResult) -> Result<T, CallError<E>> {
+    fn read<T: DeserializeOwned, E: DeserializeOwned>(
+        &self,
+        result: ReplyResult,
+        handles: Result<Vec<AnyHandle>, CodecError>,
+    ) -> Result<T, CallError<E>> {
         let response = result.map_err(|failure| self.failed(failure))?;
-        let bad_reply =
-            |error: crate::codec::CodecError| self.failed(Failure::BadReply { reason: error.to_string() });
-        match response.outcome {
-            Outcome::Ok => self.client.codecs.decode(response.codec, response.body).map_err(bad_reply),
+        let bad_reply = |error: CodecError| self.failed(Failure::BadReply { reason: error.to_string() });
+        let Response { codec, outcome, body } = response;
+        let Some(client) = &self.client else {
+            return Err(self.failed(Failure::BadReply { reason: "to a call that was not made".into() }));
+        };
+        let codecs = &client.codecs;
+        match outcome {
+            Outcome::Ok => {
+                let handles = handles.map_err(bad_reply)?;
+                codecs.decode_with_handles(codec, body, handles).map_err(bad_reply)
+            }
             Outcome::HandlerError => {
-                let error = self.client.codecs.decode(response.codec, response.body).map_err(bad_reply)?;
+                let handles = handles.map_err(bad_reply)?;
+                let error = codecs.decode_with_handles(codec, body, handles).map_err(bad_reply)?;
                 Err(CallError::Handler { to: self.to.clone(), function: self.function.into(), error })
             }
-            _ => Err(self.failed(self.explain(&response))),
+            _ => Err(self.failed(self.explain(&Response { codec, outcome, body }))),
         }
     }
 
@@ -198,7 +306,7 @@ impl<T: DeserializeOwned, E: DeserializeOwned> Future for RpcFuture<T, E> {
     type Output = Result<T, CallError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.reply).poll(cx).map(|result| self.call.read(result))
+        self.poll_value(cx)
     }
 }
 

@@ -67,16 +67,16 @@ pub use crate::backend::{
     AgentStart, Backend, BackendError, BackendRegistry, BindOptions, BoundBackend, RegistryError,
     TransportBackend,
 };
-pub use crate::client::{Client, RPC_TIMEOUT_DEFAULT};
+pub use crate::client::{Aside, Client, RPC_TIMEOUT_DEFAULT, RequestHead};
 pub use crate::codec::{Codec, CodecError, Codecs, Encoded, POSTCARD, Read};
 pub use crate::context::{CallContext, Cancelled, Host};
 pub use crate::engine::{EngineConfig, StartError, TransportAgent};
 pub use crate::error::{CallError, CreationError, Failure, HandlerRan, Never, ReferenceError, Violation};
 pub use crate::function::{
-    BoxFuture, FunctionBody, FunctionEntry, FunctionHandler, FunctionId, FunctionTable, RemoteFunction,
-    ResultLike, TableError,
+    BoxFuture, FunctionBody, FunctionEntry, FunctionHandler, FunctionId, FunctionTable, Keeper, Kept,
+    RemoteFunction, ResultLike, Serving, Slot, SlotRead, SlotWrite, Stored, StoredRead, TableError, kept,
 };
-pub use crate::future::RpcFuture;
+pub use crate::future::{CallHook, RpcFuture};
 pub use crate::message::{Body, Kind, Outcome, Request, Response};
 pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf};
 pub use crate::reply::{CallControl, Promise, Reply, ReplyResult};

@@ -115,6 +115,13 @@ impl<E> CallError<E> {
     }
 }
 
+impl CallError {
+    /// For a call that was not made: `to` is as the caller named it.
+    pub fn not_made(to: &str, function: &'static str, failure: Failure) -> Self {
+        Self::Failed { to: WorkerName::unchecked(to), function: function.into(), failure }
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -206,7 +206,7 @@ impl Failure {
     }
 
     /// What a response without a value says, for the outcomes that need nothing from the caller.
-    pub(crate) fn from_response(response: &Response) -> Self {
+    pub fn from_response(response: &Response) -> Self {
         let mut details = response.details().into_iter();
         let mut next = || details.next().unwrap_or_default();
         match response.outcome {

@@ -75,6 +75,14 @@ pub enum ReferenceError {
         /// The reference.
         rref: String,
     },
+    /// Blocking here would stop the thread that drives this worker.
+    #[error(
+        "waiting for {rref} here would block the runtime that drives this worker; await it instead, or wait on another thread"
+    )]
+    WouldBlock {
+        /// The reference.
+        rref: String,
+    },
     /// The value cannot be copied to other workers.
     #[error("{rref} is a {type_name}, which cannot be copied to another worker; call its methods instead")]
     NotCopyable {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::handler::{FunctionCall, serve};
-use super::{FunctionId, RemoteFunction};
+use super::handler::{Sink, serve};
+use super::{FunctionId, RemoteFunction, Serving};
 use crate::agent::Served;
 
 /// A function as the table holds it. `#[rpc::function]` submits one at link time.
@@ -12,7 +12,7 @@ pub struct FunctionEntry {
     name: &'static str,
     signature: &'static str,
     id: FunctionId,
-    pub(super) serve: fn(FunctionCall) -> Served,
+    pub(super) serve: fn(Serving, Sink) -> Served,
 }
 
 impl FunctionEntry {

@@ -1,16 +1,20 @@
 //! [`FunctionHandler`]: serves [`Kind::CALL`](crate::Kind::CALL) out of a function table.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
-use serde::Serialize;
-
+use super::keep::{Keeper, Kept, Slot};
+use super::serving::Serving;
 use super::table::Miss;
-use super::{BoxFuture, FunctionBody, FunctionId, FunctionTable, RemoteFunction, ResultOf, panic};
+use super::{BoxFuture, FunctionBody, FunctionEntry, FunctionId, FunctionTable, RemoteFunction, ResultOf};
 use crate::agent::{Handler, Incoming, Served};
 use crate::client::Client;
 use crate::codec::Codecs;
-use crate::context::{CallContext, Host};
+use crate::context::Host;
+use crate::error::CreationError;
 use crate::message::{Outcome, Response};
 
 /// How many of the callee's function names an "unknown function" response carries.
@@ -26,8 +30,8 @@ pub struct FunctionHandler {
 impl FunctionHandler {
     /// A handler for the functions of `table`.
     ///
-    /// `host` is what [`CallContext::host`] gives to a running function: the facade puts its worker there.
-    /// It is weak because the host usually owns the agent that owns this handler.
+    /// `host` is what [`CallContext::host`](crate::CallContext::host) gives to a running function: the facade
+    /// puts its worker there. It is weak because the host usually owns the agent that owns this handler.
     pub fn new(table: Arc<FunctionTable>, codecs: Arc<Codecs>, host: Weak<dyn Host>) -> Self {
         Self { table, codecs, host }
     }
@@ -46,105 +50,141 @@ impl fmt::Debug for FunctionHandler {
 
 impl Handler for FunctionHandler {
     fn handle(&self, incoming: Incoming) -> Served {
-        if !self.codecs.has(incoming.request.codec) {
-            let known = self.codecs.names().join(", ");
-            return Served::Now(Response::failed(Outcome::UnknownCodec, &[&known]));
-        }
-        match self.table.find(FunctionId::from_wire(incoming.request.method)) {
-            Ok(entry) => {
-                let context = incoming.context.with_host(self.host.clone());
-                let codecs = Arc::clone(&self.codecs);
-                (entry.serve)(FunctionCall { incoming: Incoming { context, ..incoming }, codecs })
-            }
-            Err(Miss::OtherSignature(entry)) => {
-                Served::Now(Response::failed(Outcome::SignatureMismatch, &[entry.name(), entry.signature()]))
-            }
-            Err(Miss::Unknown) => {
-                Served::Now(Response::failed(Outcome::UnknownFunction, &self.table.names(NAMES_SENT_MAX)))
-            }
-        }
-    }
-}
-
-/// One call on its way into its function.
-pub(super) struct FunctionCall {
-    incoming: Incoming,
-    codecs: Arc<Codecs>,
-}
-
-/// Serves one call of `F`; a [`FunctionEntry`](super::FunctionEntry) holds this with `F` erased.
-pub(super) fn serve<F: RemoteFunction>(call: FunctionCall) -> Served {
-    match F::BODY {
-        FunctionBody::Inline(body) => Served::Now(run::<F>(call, body)),
-        FunctionBody::Blocking(body) => Served::Blocking(Box::new(move || run::<F>(call, body))),
-        FunctionBody::Async(body) => start::<F>(call, body),
-    }
-}
-
-fn run<F: RemoteFunction>(call: FunctionCall, body: fn(F::Args) -> ResultOf<F>) -> Response {
-    let FunctionCall { incoming, codecs } = call;
-    let codec = incoming.request.codec;
-    panic::catch(|| {
-        let args = match codecs.decode::<F::Args>(codec, incoming.request.body) {
-            Ok(args) => args,
-            Err(error) => return Response::failed(Outcome::BadArguments, &[&error.to_string()]),
+        let context = incoming.context.with_host(self.host.clone());
+        let incoming = Incoming { context, ..incoming };
+        let entry = match self.table.entry(FunctionId::from_wire(incoming.request.method)) {
+            Ok(entry) => entry,
+            Err(miss) => return Served::Now(miss),
         };
-        let _entered = incoming.context.enter();
-        respond(&codecs, codec, body(args))
-    })
-    .unwrap_or_else(|panicked| panicked)
+        match Serving::new(incoming, Arc::clone(&self.codecs), entry.name()) {
+            Ok(serving) => entry.run(serving, Sink::Caller),
+            Err(response) => Served::Now(response),
+        }
+    }
+}
+
+impl FunctionTable {
+    /// The function that `id` stands for.
+    ///
+    /// # Errors
+    /// The response that says why there is none.
+    pub fn entry(&self, id: FunctionId) -> Result<&FunctionEntry, Response> {
+        self.find(id).map_err(|miss| match miss {
+            Miss::OtherSignature(entry) => {
+                Response::failed(Outcome::SignatureMismatch, &[entry.name(), entry.signature()])
+            }
+            Miss::Unknown => Response::failed(Outcome::UnknownFunction, &self.names(NAMES_SENT_MAX)),
+        })
+    }
+}
+
+impl FunctionEntry {
+    /// Runs the function when the handles among its arguments are confirmed; `keeper` takes its result.
+    pub fn run_for(&self, serving: Serving, keeper: Box<dyn Keeper>) -> Served {
+        self.run(serving, Sink::Keeper(keeper))
+    }
+
+    fn run(&self, serving: Serving, sink: Sink) -> Served {
+        let serve = self.serve;
+        let Some(confirmed) = serving.confirmed() else { return serve(serving, sink) };
+        Served::After(Box::pin(async move {
+            match confirmed.await {
+                Ok(()) => serve(serving, sink),
+                Err(error) => Served::Now(sink.failed(Response::reference(&error))),
+            }
+        }))
+    }
+}
+
+/// Where a function's result goes.
+pub(super) enum Sink {
+    Caller,
+    Keeper(Box<dyn Keeper>),
+}
+
+impl Sink {
+    fn failed(self, response: Response) -> Response {
+        match self {
+            Self::Caller => response,
+            Self::Keeper(keeper) => keeper.keep(Kept::Failed(response)),
+        }
+    }
+}
+
+/// What a [`Keeper`] gets of a function's or method's result.
+pub fn kept<T, E>(result: Result<T, E>) -> Kept
+where
+    T: serde::Serialize + Send + Sync + 'static,
+    E: serde::Serialize,
+{
+    match result {
+        Ok(value) => Kept::Value(Slot::new(value).into_stored()),
+        Err(error) => {
+            Kept::Error { type_name: std::any::type_name::<E>(), error: CreationError::new(&error) }
+        }
+    }
+}
+
+/// Serves one call of `F`; a [`FunctionEntry`] holds this with `F` erased.
+pub(super) fn serve<F: RemoteFunction>(mut serving: Serving, sink: Sink) -> Served {
+    match F::BODY {
+        FunctionBody::Inline(body) => Served::Now(run::<F>(&mut serving, sink, body)),
+        FunctionBody::Blocking(body) => {
+            Served::Blocking(Box::new(move || run::<F>(&mut serving, sink, body)))
+        }
+        FunctionBody::Async(body) => start::<F>(serving, sink, body),
+    }
+}
+
+fn run<F: RemoteFunction>(serving: &mut Serving, sink: Sink, body: fn(F::Args) -> ResultOf<F>) -> Response {
+    let args = match serving.decode::<F::Args>() {
+        Ok(args) => args,
+        Err(response) => return sink.failed(response),
+    };
+    match sink {
+        // A result whose encoding panics is a panic of the function.
+        Sink::Caller => serving.run(|| serving.respond(body(args))).unwrap_or_else(|panicked| panicked),
+        Sink::Keeper(keeper) => keeper.keep(serving.run(|| body(args)).map_or_else(Kept::Failed, kept)),
+    }
 }
 
 fn start<F: RemoteFunction>(
-    call: FunctionCall,
+    mut serving: Serving,
+    sink: Sink,
     body: fn(F::Args) -> BoxFuture<'static, ResultOf<F>>,
 ) -> Served {
-    let FunctionCall { incoming, codecs } = call;
-    let Incoming { request, context, .. } = incoming;
-    let codec = request.codec;
-    let started = panic::catch(|| {
-        let args = codecs.decode::<F::Args>(codec, request.body);
-        // The body of an `async fn` runs at its first poll, but a hand-written one may start here.
-        args.map(|args| context.run(|| body(args)))
-    });
-    match started {
-        Err(panicked) => Served::Now(panicked),
-        Ok(Err(error)) => Served::Now(Response::failed(Outcome::BadArguments, &[&error.to_string()])),
-        Ok(Ok(future)) => Served::Later(Box::pin(AsyncCall { future, context, codecs, codec })),
+    // The body of an `async fn` runs at its first poll, but a hand-written one may start here.
+    match serving.decode::<F::Args>().and_then(|args| serving.run(|| body(args))) {
+        Ok(future) => Served::Later(Box::pin(AsyncCall::<F> { future, serving, sink: Some(sink) })),
+        Err(response) => Served::Now(sink.failed(response)),
     }
 }
 
 /// Polls a handler inside its context and catches its panics.
-struct AsyncCall<T, E> {
-    future: BoxFuture<'static, Result<T, E>>,
-    context: CallContext,
-    codecs: Arc<Codecs>,
-    codec: u8,
+struct AsyncCall<F: RemoteFunction> {
+    future: BoxFuture<'static, ResultOf<F>>,
+    serving: Serving,
+    /// Taken when the future has ended.
+    sink: Option<Sink>,
 }
 
-impl<T: Serialize, E: Serialize> Future for AsyncCall<T, E> {
+impl<F: RemoteFunction> Future for AsyncCall<F> {
     type Output = Response;
 
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Response> {
-        let this = &mut *self;
-        let polled = panic::catch(|| {
-            let _entered = this.context.enter_async();
-            this.future.as_mut().poll(cx).map(|result| respond(&this.codecs, this.codec, result))
-        });
-        polled.unwrap_or_else(std::task::Poll::Ready)
-    }
-}
-
-fn respond<T: Serialize, E: Serialize>(codecs: &Codecs, codec: u8, result: Result<T, E>) -> Response {
-    let (outcome, body) = match &result {
-        Ok(value) => (Outcome::Ok, codecs.encode(codec, value)),
-        Err(error) => (Outcome::HandlerError, codecs.encode(codec, error)),
-    };
-    match body {
-        Ok(body) => Response { outcome, codec, body },
-        Err(error) => Response::failed(Outcome::BadResult, &[&error.to_string()]),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let Self { future, serving, sink } = &mut *self;
+        let serving = &*serving;
+        if let Some(Sink::Keeper(_)) = sink {
+            let kept = match serving.poll(|| future.as_mut().poll(cx)) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(result)) => kept(result),
+                Err(panicked) => Kept::Failed(panicked),
+            };
+            if let Some(Sink::Keeper(keeper)) = sink.take() {
+                return Poll::Ready(keeper.keep(kept));
+            }
+        }
+        let polled = serving.poll(|| future.as_mut().poll(cx).map(|result| serving.respond(result)));
+        polled.unwrap_or_else(Poll::Ready)
     }
 }

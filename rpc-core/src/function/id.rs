@@ -32,6 +32,11 @@ impl FunctionId {
         Self(raw)
     }
 
+    /// Whether `other` stands for a function of the same name, if perhaps with another signature.
+    pub const fn same_name(self, other: Self) -> bool {
+        self.name_bits() == other.name_bits()
+    }
+
     /// What is equal for two functions of one name.
     pub(crate) const fn name_bits(self) -> u64 {
         self.0 >> SIGNATURE_BITS

@@ -4,7 +4,9 @@
 mod entry;
 mod handler;
 mod id;
+mod keep;
 pub(crate) mod panic;
+mod serving;
 mod table;
 
 use std::future::Future;
@@ -14,8 +16,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::entry::FunctionEntry;
-pub use self::handler::FunctionHandler;
+pub use self::handler::{FunctionHandler, kept};
 pub use self::id::FunctionId;
+pub use self::keep::{Keeper, Kept, Slot, SlotRead, SlotWrite, Stored, StoredRead};
+pub use self::serving::Serving;
 pub use self::table::{FunctionTable, TableError};
 
 /// A boxed future, as it stands in object-safe traits.
@@ -47,8 +51,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait RemoteFunction: Copy + Send + Sync + 'static {
     /// The arguments, as a tuple.
     type Args: Serialize + DeserializeOwned + Send + 'static;
-    /// What a successful call gives.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
+    /// What a successful call gives. `Sync`, because with `remote` it stays where it was made, for several
+    /// workers to use.
+    type Output: Serialize + DeserializeOwned + Send + Sync + 'static;
     /// The function's own error; `Never` for one that returns no `Result`.
     type Error: Serialize + DeserializeOwned + Send + 'static;
     /// `crate::module::name`, unique within a program.

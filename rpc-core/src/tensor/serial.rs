@@ -103,7 +103,7 @@ mod inline_bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scope::{collect_parts, offer_parts};
+    use crate::scope::{self, Collected};
 
     fn tensor() -> Tensor {
         Tensor::from_vec(vec![1.5_f32, -2.0, 0.0], [3, 1]).unwrap()
@@ -112,11 +112,13 @@ mod tests {
     #[test]
     fn inside_a_call_the_bytes_are_a_part_and_are_not_copied() {
         let original = tensor();
-        let (payload, parts) = collect_parts(|| postcard::to_stdvec(&vec![Some(original.clone())]).unwrap());
+        let (payload, Collected { parts, .. }) =
+            scope::collect(false, || postcard::to_stdvec(&vec![Some(original.clone())]).unwrap());
         assert_eq!(parts.len(), 1);
         assert_eq!(parts[0].as_ptr(), original.part().as_ptr());
         assert!(payload.len() < 12, "only the description: {} B", payload.len());
-        let back: Vec<Option<Tensor>> = offer_parts(parts, || postcard::from_bytes(&payload).unwrap());
+        let back: Vec<Option<Tensor>> =
+            scope::offer(parts, vec![], || postcard::from_bytes(&payload).unwrap());
         assert_eq!(back, [Some(original)]);
     }
 
@@ -130,9 +132,9 @@ mod tests {
 
     #[test]
     fn a_description_that_does_not_fit_its_part_is_refused() {
-        let (payload, _) = collect_parts(|| postcard::to_stdvec(&tensor()).unwrap());
+        let (payload, _) = scope::collect(false, || postcard::to_stdvec(&tensor()).unwrap());
         let wrong = vec![crate::Part::from_vec(vec![0_u8; 11])];
-        assert!(offer_parts(wrong, || postcard::from_bytes::<Tensor>(&payload)).is_err());
-        assert!(offer_parts(vec![], || postcard::from_bytes::<Tensor>(&payload)).is_err());
+        assert!(scope::offer(wrong, vec![], || postcard::from_bytes::<Tensor>(&payload)).is_err());
+        assert!(scope::offer(vec![], vec![], || postcard::from_bytes::<Tensor>(&payload)).is_err());
     }
 }

@@ -1,0 +1,199 @@
+//! [`Serving`]: a request on its way into a function or a method, and its result on the way out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::panic;
+use crate::agent::Incoming;
+use crate::aside;
+use crate::client::Client;
+use crate::codec::{CodecError, Codecs, Encoded};
+use crate::context::{CallContext, NoBlocking};
+use crate::error::{Failure, ReferenceError};
+use crate::function::BoxFuture;
+use crate::handles::AnyHandle;
+use crate::message::{Body, Outcome, Response};
+use crate::worker::WorkerId;
+
+/// A request whose handles have been received, and whose arguments have not been decoded.
+pub struct Serving {
+    from: WorkerId,
+    link: u32,
+    codec: u8,
+    body: Body,
+    handles: Vec<AnyHandle>,
+    context: CallContext,
+    codecs: Arc<Codecs>,
+}
+
+impl Serving {
+    /// Takes over `incoming` for the function called `place`: receives the handles that have come with it.
+    /// Who counts them is found through the [host](CallContext::with_host) of its context.
+    ///
+    /// # Errors
+    /// The response that says what is wrong with it.
+    pub fn new(incoming: Incoming, codecs: Arc<Codecs>, place: &'static str) -> Result<Self, Response> {
+        if incoming.request.codec & aside::FLAG == 0 {
+            return Self::with_handles(incoming, codecs, Vec::new());
+        }
+        let Incoming { from, mut request, context, link } = incoming;
+        let (codec, payload, aside) = aside::split(request.codec, request.body.payload).map_err(bad)?;
+        (request.codec, request.body.payload) = (codec, payload);
+        let Some(desk) = context.client().and_then(|client| client.desk()) else {
+            return Err(Response::reference(&ReferenceError::NoRegistry));
+        };
+        let handles = desk.receive(from, &aside.unwrap_or_default(), place).map_err(bad)?;
+        Self::with_handles(Incoming { from, request, context, link }, codecs, handles)
+    }
+
+    /// As [`new`](Self::new), for a request whose aside has been taken off, with the handles out of it.
+    ///
+    /// # Errors
+    /// The response for a codec that this worker does not have.
+    pub fn with_handles(
+        incoming: Incoming,
+        codecs: Arc<Codecs>,
+        handles: Vec<AnyHandle>,
+    ) -> Result<Self, Response> {
+        let Incoming { from, request, context, link } = incoming;
+        if !codecs.has(request.codec) {
+            let known = codecs.names().join(", ");
+            return Err(Response::failed(Outcome::UnknownCodec, &[&known]));
+        }
+        Ok(Self { from, link, codec: request.codec, body: request.body, handles, context, codecs })
+    }
+
+    /// The worker that called.
+    pub fn from(&self) -> WorkerId {
+        self.from
+    }
+
+    /// The codecs of this worker.
+    pub fn codecs(&self) -> &Codecs {
+        &self.codecs
+    }
+
+    /// Deadline, cancellation and host of the call.
+    pub fn context(&self) -> &CallContext {
+        &self.context
+    }
+
+    /// Replaces the [`context`](Self::context), by one with an extension.
+    #[must_use]
+    pub fn with_context(self, context: CallContext) -> Self {
+        Self { context, ..self }
+    }
+
+    /// Resolves when the function may start, because all handles among its arguments are confirmed; `None`
+    /// if it may now.
+    pub fn confirmed(&self) -> Option<BoxFuture<'static, Result<(), ReferenceError>>> {
+        if self.handles.is_empty() {
+            return None;
+        }
+        self.context.client()?.desk()?.confirmed(&self.handles)
+    }
+
+    /// Decodes the arguments; to be called once. Handles that no argument takes are dropped.
+    ///
+    /// # Errors
+    /// The response that says what is wrong with them.
+    pub fn decode<A: DeserializeOwned>(&mut self) -> Result<A, Response> {
+        let (body, handles) = (std::mem::take(&mut self.body), std::mem::take(&mut self.handles));
+        self.codecs.decode_with_handles(self.codec, body, handles).map_err(bad)
+    }
+
+    /// Runs `f`, which may be what a user has written, in the context of the call. A panic becomes the
+    /// response that reports it.
+    ///
+    /// # Errors
+    /// That response.
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Response> {
+        panic::catch(|| {
+            let _entered = self.context.enter();
+            f()
+        })
+    }
+
+    /// As [`run`](Self::run) for one poll of a handler, which must not block.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn poll<R>(&self, f: impl FnOnce() -> R) -> Result<R, Response> {
+        panic::catch(|| {
+            let _entered = self.context.enter_async();
+            f()
+        })
+    }
+
+    /// As [`run`](Self::run) for what runs in the loop that reads the link.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_inline<R>(&self, f: impl FnOnce() -> R) -> Result<R, Response> {
+        let _in_place = NoBlocking::enter();
+        self.run(f)
+    }
+
+    /// The response for what a function has returned.
+    pub fn respond<T: Serialize, E: Serialize>(&self, result: Result<T, E>) -> Response {
+        match result {
+            Ok(value) => self.respond_with(Outcome::Ok, &value),
+            Err(error) => self.respond_with(Outcome::HandlerError, &error),
+        }
+    }
+
+    fn respond_with<T: Serialize>(&self, outcome: Outcome, value: &T) -> Response {
+        match self.codecs.encode_with_handles(self.codec, value) {
+            Ok(encoded) => self.seal(outcome, encoded),
+            Err(error) => bad_result(&error),
+        }
+    }
+
+    /// The response with an encoded value: its handles are counted as being on their way.
+    pub fn seal(&self, outcome: Outcome, encoded: Encoded) -> Response {
+        let Encoded { mut payload, parts, handles } = encoded;
+        if handles.is_empty() {
+            let body = Body { payload: payload.into(), parts };
+            return Response { outcome, codec: self.codec, body };
+        }
+        let client = self.context.client();
+        let Some(desk) = client.as_ref().and_then(Client::desk) else {
+            return bad_result(&ReferenceError::NoRegistry);
+        };
+        let (aside, sent) = match desk.send(self.from, Some(self.link), handles) {
+            Ok(sent) => sent,
+            Err(error) => return bad_result(&error),
+        };
+        let codec = match aside::append(self.codec, &mut payload, &aside) {
+            Ok(codec) => codec,
+            Err(error) => {
+                sent.lost(&Failure::BadResult { reason: error.to_string() });
+                return bad_result(&error);
+            }
+        };
+        let body = Body { payload: payload.into(), parts };
+        if let Some(refusal) = client.and_then(|client| client.agent().refusal(&body)) {
+            sent.lost(&refusal);
+            return bad_result(&refusal);
+        }
+        Response { outcome, codec, body }
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, body, handles, .. } = self;
+        write!(f, "Serving({body:?} and {} handles from {from})", handles.len())
+    }
+}
+
+fn bad(error: CodecError) -> Response {
+    Response::failed(Outcome::BadArguments, &[&error.to_string()])
+}
+
+fn bad_result(error: &dyn std::error::Error) -> Response {
+    Response::failed(Outcome::BadResult, &[&error.to_string()])
+}
