@@ -66,7 +66,7 @@
 //!
 //! # Needed from below
 //! The messages of this protocol ([`Msg`]) from one worker to another arrive once and in order, until one of
-//! them dies. Application messages may arrive late, in any order, repeatedly or never.
+//! them dies: [`stream`]. Application messages may arrive late, in any order, repeatedly or never.
 //!
 //! # Bounds
 //! Ids come from other programs, and what they can make this worker keep is bounded:
@@ -84,6 +84,7 @@ mod ids;
 mod map;
 mod owned;
 mod seen;
+pub mod stream;
 mod table;
 mod used;
 
@@ -273,6 +274,16 @@ pub enum Violation {
         from: WorkerId,
         /// The value.
         rref: RRefId,
+    },
+    /// A batch of messages came before the one before it.
+    #[error("{from} sent batch {got} of its messages before batch {expected}")]
+    BatchSkipped {
+        /// The sender.
+        from: WorkerId,
+        /// The number that was due.
+        expected: u64,
+        /// The number that came.
+        got: u64,
     },
     /// A worker adopted what was not sent to it.
     #[error("{from} adopted transfer {transfer:?}, which it was not sent")]
