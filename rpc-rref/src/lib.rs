@@ -26,5 +26,31 @@
 //! ```
 #![forbid(unsafe_code)]
 
+// Reading order: what users hold, who counts it, how it is called, the protocol.
+mod handle;
+mod local;
+mod registry;
+mod rref;
+mod serial;
+
 pub mod method;
 pub mod proto;
+
+// The public interface is:
+pub use crate::local::{LocalMut, LocalRef, ReadGuard, WriteGuard};
+pub use crate::proto::RRefId;
+pub use crate::registry::Registry;
+pub use crate::rref::{RRef, WeakRRef};
+
+/// What the macros of this framework expand to. Not part of the public interface.
+#[doc(hidden)]
+pub mod macro_support {
+    pub use rpc_core::macro_support::inventory;
+    pub use rpc_core::{BoxFuture, CallError, Never, ResultLike, RpcFuture};
+
+    pub use crate::method::{MethodBody, MethodEntry, Proxy, RemoteMethod, RemoteMethods, Run};
+    pub use crate::rref::RRef;
+
+    /// What goes wrong with `remote` at once.
+    pub type RemoteError = CallError;
+}

@@ -5,7 +5,9 @@ use std::fmt;
 use rpc_core::FunctionId;
 use rpc_core::macro_support::inventory;
 
+use super::serve::{MethodCall, serve};
 use super::{Access, RemoteMethod};
+use rpc_core::Served;
 
 /// A method as its worker holds it. `#[rpc::methods]` submits one for each at link time.
 #[derive(Clone, Copy)]
@@ -14,6 +16,7 @@ pub struct MethodEntry {
     signature: &'static str,
     id: FunctionId,
     access: Access,
+    pub(super) serve: fn(MethodCall) -> Served,
 }
 
 impl MethodEntry {
@@ -24,6 +27,7 @@ impl MethodEntry {
             signature: M::SIGNATURE,
             id: FunctionId::new(M::NAME, M::SIGNATURE),
             access: M::BODY.access(),
+            serve: serve::<M>,
         }
     }
 

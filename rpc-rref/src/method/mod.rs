@@ -58,6 +58,8 @@ mod body;
 mod entry;
 
 mod proxy;
+pub(crate) mod serve;
+mod table;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,6 +67,7 @@ use serde::de::DeserializeOwned;
 pub use self::body::{Access, MethodBody, Run};
 pub use self::entry::MethodEntry;
 pub use self::proxy::Proxy;
+pub(crate) use self::table::MethodTable;
 
 /// A method of a value that other workers may call through an `RRef`.
 ///

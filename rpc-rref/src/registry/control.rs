@@ -1,0 +1,262 @@
+//! The streams of the protocol's messages: one for each peer, a batch at a time.
+//!
+//! [`proto::stream`](crate::proto::stream) says what is sent again and what is taken once; here it becomes
+//! requests. While a batch is on its way, what happens meanwhile gathers for the next one: a million dropped
+//! handles are some hundred requests.
+//!
+//! A peer that cannot be reached is dead for good. So is one that says that it holds this worker for dead: the
+//! two never speak of references again, and neither waits for the other.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rpc_core::handles::{HandleDesk, SentHandles};
+use rpc_core::{Body, Failure, Incoming, Kind, Outcome, PeerEvent, PeerWatcher, Request, Response, WorkerId};
+use serde::{Deserialize, Serialize};
+
+use super::state::{Phase, State};
+use super::wait::Key;
+use super::{Registry, chores};
+use crate::proto::Msg;
+use crate::proto::stream::{Accepted, Inbound, Outbound};
+
+/// Of the requests that carry batches: one of the framework's control kinds, which no load refuses.
+pub(super) const CONTROL: Kind = Kind(0x12);
+
+/// Entries of one batch.
+const BATCH_MAX: usize = 4096;
+/// How long to wait for the receipt of a batch before it is sent again.
+const RECEIPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One message of a stream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Entry {
+    /// Of the counting protocol.
+    Msg(Msg),
+}
+
+/// The two directions between this worker and a peer.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) out: Outbound<Entry>,
+    pub(crate) inbound: Inbound,
+    /// Failures in a row.
+    failures: u32,
+    /// Batches without a receipt in time, ever.
+    pub(crate) timeouts: u32,
+    /// A request to send the batch again is under way.
+    waits: bool,
+}
+
+/// A batch on its way out.
+pub(crate) struct Batch {
+    to: WorkerId,
+    sequence: u64,
+    payload: Bytes,
+}
+
+impl Stream {
+    pub(super) fn new(peer: WorkerId) -> Self {
+        Self { out: Outbound::new(), inbound: Inbound::new(peer), failures: 0, timeouts: 0, waits: false }
+    }
+
+    pub(super) fn next_batch(&mut self, to: WorkerId) -> Option<Batch> {
+        if self.waits {
+            return None;
+        }
+        let (sequence, entries) = self.out.poll_batch(BATCH_MAX)?;
+        // Serializing plain data into a vector does not fail.
+        let payload = postcard::to_stdvec(&(sequence, entries)).unwrap_or_default();
+        Some(Batch { to, sequence, payload: payload.into() })
+    }
+}
+
+impl State {
+    /// Asks `peer` whether it lives; the answer shows in its stream.
+    pub(crate) fn probe(&mut self, peer: WorkerId) {
+        if self.is_closed() || self.dead.contains(&peer) || peer == self.me {
+            return;
+        }
+        let stream = self.stream(peer);
+        if stream.out.is_idle() {
+            stream.out.probe();
+            self.touched.insert(peer);
+        }
+    }
+
+    /// The stream to and from `peer`.
+    pub(super) fn stream(&mut self, peer: WorkerId) -> &mut Stream {
+        self.streams.entry(peer).or_insert_with(|| Stream::new(peer))
+    }
+
+    fn receipt(&mut self, from: WorkerId, sequence: u64) {
+        if let Some(stream) = self.streams.get_mut(&from) {
+            stream.out.acked(sequence);
+            stream.failures = 0;
+            self.touched.insert(from);
+            self.wake(Key::Peer(from));
+        }
+    }
+
+    /// `peer` is gone: what it held is let go, and what it owned is lost.
+    pub(crate) fn peer_gone(&mut self, peer: WorkerId) {
+        if peer == self.me || !self.dead.insert(peer) {
+            return;
+        }
+        self.table.peer_dead(peer);
+        self.streams.remove(&peer);
+        self.wake(Key::Peer(peer));
+    }
+
+    fn handle_entry(&mut self, from: WorkerId, entry: Entry) {
+        match entry {
+            Entry::Msg(msg) => self.handle_msg(from, msg),
+        }
+    }
+
+    /// Takes a message of the counting protocol.
+    pub(super) fn handle_msg(&mut self, from: WorkerId, msg: Msg) {
+        if let Err(violation) = self.table.handle(from, msg) {
+            tracing::warn!("ignored a message about references: {violation}");
+        }
+        // Requests of its may wait until it is listed.
+        if let Msg::Register { rref, .. } | Msg::Abort { rref } = msg {
+            self.wake(Key::Value(rref));
+        }
+    }
+}
+
+impl Registry {
+    pub(super) fn send_batch(&self, batch: Batch) {
+        let Some(registry) = self.own().upgrade() else { return };
+        let Batch { to, sequence, payload } = batch;
+        let body = Body { payload, parts: Vec::new() };
+        let timeout = Some(RECEIPT_TIMEOUT);
+        let reply = self.agent().send(to, Request { kind: CONTROL, method: 0, codec: 0, timeout, body });
+        let sent = BatchSent { registry: self.own().clone(), to, sequence, lost: false };
+        let desk: std::sync::Arc<dyn HandleDesk> = registry;
+        reply.watch(desk, to, "references", Some(Box::new(sent)));
+    }
+
+    fn batch_lost(&self, to: WorkerId, sequence: u64, why: &Failure) {
+        match why {
+            Failure::Unreachable { .. } | Failure::Departed => {
+                tracing::debug!(%to, "no references are shared with it any more: {why}");
+                self.peer_is_gone(to, why);
+            }
+            Failure::ShutDown => {}
+            _ => {
+                let delay = self.change(|state| {
+                    let stream = state.streams.get_mut(&to)?;
+                    stream.out.failed(sequence);
+                    if matches!(why, Failure::TimedOut { .. }) {
+                        stream.timeouts += 1;
+                        tracing::info!(%to, "it does not take messages about references: {why}");
+                    }
+                    stream.failures += 1;
+                    stream.waits = true;
+                    let delay = chores::backoff(stream.failures);
+                    state.wake(Key::Peer(to));
+                    Some(delay)
+                });
+                if let Some(delay) = delay {
+                    self.retry_after(to, delay);
+                }
+            }
+        }
+    }
+
+    /// The batch that failed is sent again.
+    pub(super) fn retry(&self, to: WorkerId) {
+        self.change(|state| {
+            if let Some(stream) = state.streams.get_mut(&to) {
+                stream.waits = false;
+                state.touched.insert(to);
+            }
+        });
+    }
+
+    /// Takes it that `peer` is gone, as `why` says.
+    pub(super) fn peer_is_gone(&self, peer: WorkerId, why: &Failure) {
+        self.change_in_place(|state| match (why, state.phase) {
+            // What it still held is leaked, and will be reported.
+            (Failure::Departed, Phase::Leaving) => {
+                state.streams.remove(&peer);
+                state.wake(Key::Peer(peer));
+            }
+            _ => state.peer_gone(peer),
+        });
+    }
+
+    /// Serves a batch.
+    pub(super) fn serve_control(&self, incoming: &Incoming) -> Response {
+        let from = incoming.from;
+        let batch: Result<(u64, Vec<Entry>), _> = postcard::from_bytes(&incoming.request.body.payload);
+        let (sequence, entries) = match batch {
+            Ok(batch) => batch,
+            Err(error) => return Response::failed(Outcome::BadArguments, &[&error.to_string()]),
+        };
+        self.change_in_place(|state| {
+            if state.phase == Phase::Closed || state.dead.contains(&from) {
+                return Response::failed(Outcome::ShuttingDown, &[]);
+            }
+            state.met.insert(from);
+            match state.stream(from).inbound.accept(sequence) {
+                Ok(Accepted::Fresh) => {
+                    for entry in entries {
+                        state.handle_entry(from, entry);
+                    }
+                }
+                Ok(Accepted::Repeat) => {}
+                Err(violation) => {
+                    tracing::warn!(%from, "ignored a batch of messages about references: {violation}");
+                    return Response::failed(Outcome::BadArguments, &[&violation.to_string()]);
+                }
+            }
+            Response { outcome: Outcome::Ok, codec: 0, body: Body::default() }
+        })
+    }
+}
+
+impl PeerWatcher for Registry {
+    fn peer_event(&self, peer: WorkerId, event: PeerEvent) {
+        match event {
+            PeerEvent::LinkDown { link } => self.change_in_place(|state| {
+                state.table.link_down(peer, link);
+                if state.met.contains(&peer) {
+                    state.probe(peer);
+                }
+            }),
+            PeerEvent::Departed => self.peer_is_gone(peer, &Failure::Departed),
+            _ => {}
+        }
+    }
+}
+
+/// A batch that waits for its receipt.
+struct BatchSent {
+    registry: Weak<Registry>,
+    to: WorkerId,
+    sequence: u64,
+    lost: bool,
+}
+
+impl SentHandles for BatchSent {
+    fn lost(mut self: Box<Self>, why: &Failure) {
+        self.lost = true;
+        if let Some(registry) = self.registry.upgrade() {
+            registry.batch_lost(self.to, self.sequence, why);
+        }
+    }
+}
+
+impl Drop for BatchSent {
+    fn drop(&mut self) {
+        if !self.lost
+            && let Some(registry) = self.registry.upgrade()
+        {
+            registry.change(|state| state.receipt(self.to, self.sequence));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What this worker is asked about references, by kind of request.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use rpc_core::{Handler, Incoming, Kind, Outcome, Response, Served, aside};
+
+use super::Registry;
+use super::chores::CHORE;
+use super::control::CONTROL;
+
+/// Run a function and keep its result.
+pub(crate) const CREATE: Kind = Kind(0x13);
+/// Send a copy of a value, or say that it is there.
+pub(crate) const FETCH: Kind = Kind(0x14);
+/// Run a method of a value.
+pub(crate) const METHOD: Kind = Kind(0x15);
+/// Run a method of a value and keep its result.
+pub(crate) const CREATE_BY_METHOD: Kind = Kind(0x16);
+
+pub(super) const KINDS: [Kind; 6] = [CONTROL, CREATE, FETCH, METHOD, CREATE_BY_METHOD, CHORE];
+
+/// Serves one kind.
+pub(super) struct ReferenceHandler {
+    registry: Weak<Registry>,
+    kind: Kind,
+}
+
+impl ReferenceHandler {
+    pub(super) fn new(registry: &Arc<Registry>, kind: Kind) -> Self {
+        Self { registry: Arc::downgrade(registry), kind }
+    }
+}
+
+impl Handler for ReferenceHandler {
+    fn handle(&self, incoming: Incoming) -> Served {
+        let Some(registry) = self.registry.upgrade() else {
+            return Served::Now(Response::failed(Outcome::ShuttingDown, &[]));
+        };
+        match self.kind {
+            CONTROL => return Served::Now(registry.serve_control(&incoming)),
+            CHORE => return registry.serve_chore(&incoming),
+            _ => {}
+        }
+        let Incoming { from, mut request, context, link } = incoming;
+        let split = aside::split(request.codec, request.body.payload);
+        let aside = match split {
+            Ok((codec, payload, aside)) => {
+                (request.codec, request.body.payload) = (codec, payload);
+                aside.unwrap_or_default()
+            }
+            Err(error) => return Served::Now(Response::failed(Outcome::BadArguments, &[&error.to_string()])),
+        };
+        let context = context.with_host(registry.host());
+        let incoming = Incoming { from, request, context, link };
+        match self.kind {
+            CREATE => registry.serve_create(incoming, &aside),
+            FETCH => registry.serve_fetch(incoming, &aside),
+            METHOD => registry.serve_method(incoming, &aside),
+            CREATE_BY_METHOD => registry.serve_create_by_method(incoming, &aside),
+            _ => Served::Now(Response::failed(Outcome::UnknownKind, &[])),
+        }
+    }
+}
+
+impl fmt::Debug for ReferenceHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReferenceHandler({:?})", self.kind)
+    }
+}

@@ -1,0 +1,237 @@
+//! [`Registry`]: one worker's part in everything about references.
+//!
+//! It drives [`proto`](crate::proto): tells the table what happens to handles and messages, and sends what
+//! the table says. It has no task and no clock of its own.
+//!
+//! ```text
+//!   RRef, methods ──► Registry ──► Client ──► Agent        requests: create, fetch, method
+//!   Handle (drop) ──►    │  ▲
+//!                        │  └──── desk: handles in messages, counted as they leave and arrive
+//!                        └──────► control: batches of the protocol's messages, one in flight for each peer
+//! ```
+//! - `state`: what is behind the lock, and what a change of it leaves to be done outside.
+//! - `control`: the stream of the protocol's messages to each peer.
+//! - `desk`: handles that travel in messages.
+//! - `create`, `fetch`: how a value comes to be, and is read from elsewhere.
+//! - `wait`: what waits for a value to be there, or to be free.
+//! - `verdict`: whether the owner of a value is gone.
+//! - `chores`: what may block or has to wait is asked of the worker itself, as a request.
+//!
+//! # Locking
+//! One mutex for all. Nothing of a user's runs under it (destructors, serialization, wakers), and no agent is
+//! called: a change returns its [`Effects`](state::Effects), which are applied when the lock is free again.
+
+mod chores;
+mod control;
+mod create;
+mod desk;
+mod fetch;
+mod handler;
+mod places;
+mod state;
+mod verdict;
+mod wait;
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use rpc_core::handles::HandleDesk;
+use rpc_core::{
+    Agent, CallContext, Client, FunctionTable, Host, PeerWatcher, TableError, WorkerId, WorkerInfo,
+};
+
+pub(crate) use self::desk::Travelling;
+pub(crate) use self::fetch::{InUse, value_for};
+pub(crate) use self::handler::{CREATE_BY_METHOD, METHOD};
+pub(crate) use self::places::{Place, PlaceId};
+pub(crate) use self::state::State;
+pub(crate) use self::verdict::{Holding, Use};
+pub(crate) use self::wait::{Borrow, Borrowed, Wanted};
+
+use self::state::Effects;
+
+use crate::method::MethodTable;
+
+/// Which references one worker has given out and holds.
+///
+/// A program that uses the facade has one in its worker. A stack of its own starts one over its agent:
+///
+/// ```
+/// # use std::sync::Arc;
+/// use rpc_core::{Client, Host};
+/// use rpc_rref::{RRef, Registry};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = rpc_testing::Cluster::new(1).await;
+/// let client: Arc<Client> = Arc::new(cluster.client("worker0").clone());
+/// let host: Arc<dyn Host> = client.clone();
+/// let registry = Registry::start(&client, Arc::default(), Arc::downgrade(&host))?;
+/// let rref = RRef::new(&registry, String::from("stays here"));
+/// assert_eq!(*rref.local_value().await?, "stays here");
+/// # Ok(()) }
+/// ```
+pub struct Registry {
+    me: WorkerInfo,
+    client: Client,
+    functions: Arc<FunctionTable>,
+    methods: MethodTable,
+    /// The host of functions and methods that run for a reference.
+    host: Weak<dyn Host>,
+    own: Weak<Registry>,
+    state: Mutex<State>,
+    trash: chores::Trash,
+}
+
+impl Registry {
+    /// Starts to count the references of the worker of `client`: its agent serves the reference protocol
+    /// from now on, and messages of `client` and its clones can carry handles. Functions and methods that
+    /// run for a reference find `host` (see [`CallContext::host`]); functions that `remote` calls are those
+    /// of `functions`.
+    ///
+    /// The agent holds it weakly: it ends with the last `Arc`, and so do all values in it.
+    ///
+    /// # Errors
+    /// [`TableError`] if two methods in the program have the same name.
+    pub fn start(
+        client: &Client,
+        functions: Arc<FunctionTable>,
+        host: Weak<dyn Host>,
+    ) -> Result<Arc<Self>, TableError> {
+        let methods = MethodTable::linked()?;
+        let agent = client.agent();
+        let me = agent.group().get(agent.id()).map(|member| member.info.clone());
+        let me = me.expect("an agent is a member of its own group");
+        let world_size = agent.group().world_size();
+        let registry = Arc::new_cyclic(|own: &Weak<Self>| Self {
+            state: Mutex::new(State::new(me.id, world_size)),
+            me,
+            client: client.clone(),
+            functions,
+            methods,
+            host,
+            own: Weak::clone(own),
+            trash: chores::Trash::default(),
+        });
+        for kind in handler::KINDS {
+            agent.serve(kind, Arc::new(handler::ReferenceHandler::new(&registry, kind)));
+        }
+        let watcher: Arc<dyn PeerWatcher> = Arc::clone(&registry) as _;
+        agent.watch(Arc::downgrade(&watcher));
+        let desk: Arc<dyn HandleDesk> = Arc::clone(&registry) as _;
+        client.set_desk(Arc::downgrade(&desk));
+        Ok(registry)
+    }
+
+    /// The registry of the worker that runs the calling handler; `None` outside of one.
+    pub fn current() -> Option<Arc<Self>> {
+        Self::of(&CallContext::current()?.client()?)
+    }
+
+    /// The registry that counts for `client`.
+    pub fn of(client: &Client) -> Option<Arc<Self>> {
+        let desk: Arc<dyn std::any::Any + Send + Sync> = client.desk()?;
+        desk.downcast().ok()
+    }
+
+    /// The worker whose registry this is.
+    pub fn worker(&self) -> &WorkerInfo {
+        &self.me
+    }
+
+    /// The client that makes its requests.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn agent(&self) -> &Arc<dyn Agent> {
+        self.client.agent()
+    }
+
+    pub(crate) fn me(&self) -> WorkerId {
+        self.me.id
+    }
+
+    pub(crate) fn own(&self) -> &Weak<Self> {
+        &self.own
+    }
+
+    pub(crate) fn host(&self) -> Weak<dyn Host> {
+        self.host.clone()
+    }
+
+    pub(crate) fn methods(&self) -> &MethodTable {
+        &self.methods
+    }
+
+    /// The worker's name and rank, as it stands in errors.
+    pub(crate) fn describe(&self, id: WorkerId) -> String {
+        match self.agent().group().get(id) {
+            Some(member) => member.info.to_string(),
+            None => id.to_string(),
+        }
+    }
+
+    /// Changes the state, and does what follows from that when the lock is free again.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let (result, effects) = self.change_only(change);
+        self.apply(effects);
+        result
+    }
+
+    /// As [`change`](Self::change); values that are free now are dropped elsewhere, because this is the loop
+    /// that reads a link.
+    pub(crate) fn change_in_place<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let (result, mut effects) = self.change_only(change);
+        self.discard(std::mem::take(&mut effects.freed));
+        self.apply(effects);
+        result
+    }
+
+    fn change_only<R>(&self, change: impl FnOnce(&mut State) -> R) -> (R, Effects) {
+        let mut state = self.state.lock();
+        let result = change(&mut state);
+        let effects = state.settle();
+        (result, effects)
+    }
+
+    /// Reads the state, which does not change.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&State) -> R) -> R {
+        read(&self.state.lock())
+    }
+
+    fn apply(&self, effects: Effects) {
+        let Effects { freed, wake, batches } = effects;
+        for batch in batches {
+            self.send_batch(batch);
+        }
+        for waker in wake {
+            waker.wake();
+        }
+        drop(freed);
+    }
+
+    /// Whether no value is shared or used here, and no handle or message about one is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.read(|state| state.table.is_idle() && state.streams.values().all(|stream| stream.out.is_idle()))
+    }
+
+    /// The worker has left its group: the values are dropped, and handles are of no use any more.
+    pub fn close(&self) {
+        let owned = self.change(State::close);
+        drop(owned);
+    }
+}
+
+impl AsRef<Registry> for Registry {
+    fn as_ref(&self) -> &Registry {
+        self
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("worker", &self.me).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,239 @@
+//! What waits for a change of the registry's state, and who may borrow a value next.
+
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use rpc_core::WorkerId;
+
+use super::{Registry, State};
+use crate::proto::RRefId;
+
+/// What is waited for a change of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Value(RRefId),
+    Peer(WorkerId),
+}
+
+/// Resolves when `check` finds what it looks for. Cancel-safe.
+///
+/// It looks again whenever something about `key` has changed.
+pub(crate) struct Waiter<F> {
+    registry: Arc<Registry>,
+    key: Key,
+    id: Option<u64>,
+    check: F,
+}
+
+impl<F> Waiter<F> {
+    pub(crate) fn new(registry: Arc<Registry>, key: Key, check: F) -> Self {
+        Self { registry, key, id: None, check }
+    }
+}
+
+impl<R, F: FnMut(&mut State) -> Option<R> + Unpin> Future for Waiter<F> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        let Self { registry, key, id, check } = &mut *self;
+        let registry = Arc::clone(registry);
+        registry.change(|state| {
+            if let Some(found) = check(state) {
+                return Poll::Ready(found);
+            }
+            let id = *id.get_or_insert_with(|| {
+                state.next_waiter += 1;
+                state.next_waiter
+            });
+            let waiting = state.waiting.entry(*key).or_default();
+            match waiting.iter_mut().find(|(other, _)| *other == id) {
+                Some((_, waker)) => waker.clone_from(cx.waker()),
+                None => waiting.push((id, cx.waker().clone())),
+            }
+            Poll::Pending
+        })
+    }
+}
+
+impl<F> Drop for Waiter<F> {
+    fn drop(&mut self) {
+        let Some(id) = self.id else { return };
+        self.registry.change(|state| {
+            if let Some(waiting) = state.waiting.get_mut(&self.key) {
+                waiting.retain(|(other, _)| *other != id);
+                if waiting.is_empty() {
+                    state.waiting.remove(&self.key);
+                }
+            }
+        });
+    }
+}
+
+/// One that waits to borrow a value.
+pub(crate) struct Queued {
+    id: u64,
+    exclusive: bool,
+    pub(super) waker: Waker,
+}
+
+/// Which borrowing is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) rref: RRefId,
+    pub(crate) exclusive: bool,
+    /// It is for code that has the value borrowed to read already, so it must not wait behind a writer who
+    /// waits for that code.
+    pub(crate) nested: bool,
+}
+
+impl Registry {
+    /// Borrows a value now, if that is possible and nobody else is first.
+    pub(crate) fn try_borrow<G>(
+        &self,
+        wanted: Wanted,
+        attempt: impl FnOnce() -> Option<G>,
+    ) -> Option<Borrowed<G>> {
+        let guard = self.read(|state| {
+            let free = wanted.nested || !state.queues.contains_key(&wanted.rref);
+            if free { attempt() } else { None }
+        })?;
+        Some(Borrowed { guard: Some(guard), registry: self.own().clone(), rref: wanted.rref })
+    }
+
+    /// Wakes the first who waits for `rref`.
+    fn released(&self, rref: RRefId) {
+        let waker = self.read(|state| {
+            let queue = state.queues.get(&rref)?;
+            Some(queue.front()?.waker.clone())
+        });
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Borrows a value when its turn has come: in order of asking, readers that follow each other together.
+/// Cancel-safe: a borrowing given up leaves the queue.
+pub(crate) struct Borrow<F> {
+    registry: Arc<Registry>,
+    wanted: Wanted,
+    id: Option<u64>,
+    attempt: F,
+}
+
+impl<F> Borrow<F> {
+    pub(crate) fn new(registry: Arc<Registry>, wanted: Wanted, attempt: F) -> Self {
+        Self { registry, wanted, id: None, attempt }
+    }
+}
+
+impl<G, F: FnMut() -> Option<G> + Unpin> Future for Borrow<F> {
+    type Output = Borrowed<G>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Borrowed<G>> {
+        let Self { registry, wanted, id, attempt } = &mut *self;
+        let registry = Arc::clone(registry);
+        let guard = registry.change(|state| {
+            let Wanted { rref, exclusive, nested } = *wanted;
+            if nested || state.is_next(rref, *id, exclusive) {
+                if let Some(guard) = attempt() {
+                    if let Some(id) = id.take() {
+                        state.leave_queue(rref, id);
+                    }
+                    return Some(guard);
+                }
+            }
+            let id = *id.get_or_insert_with(|| {
+                state.next_waiter += 1;
+                state.next_waiter
+            });
+            let queue = state.queues.entry(rref).or_default();
+            match queue.iter_mut().find(|queued| queued.id == id) {
+                Some(queued) => queued.waker.clone_from(cx.waker()),
+                None => {
+                    let queued = Queued { id, exclusive, waker: cx.waker().clone() };
+                    if nested { queue.push_front(queued) } else { queue.push_back(queued) }
+                }
+            }
+            None
+        });
+        match guard {
+            Some(guard) => {
+                let own = registry.own().clone();
+                Poll::Ready(Borrowed { guard: Some(guard), registry: own, rref: wanted.rref })
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<F> Drop for Borrow<F> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.registry.change(|state| state.leave_queue(self.wanted.rref, id));
+        }
+    }
+}
+
+impl State {
+    /// Whether nobody is ahead of waiter `id` who has to go first.
+    fn is_next(&self, rref: RRefId, id: Option<u64>, exclusive: bool) -> bool {
+        let Some(queue) = self.queues.get(&rref) else { return true };
+        let mut ahead = queue.iter().take_while(|queued| Some(queued.id) != id);
+        if exclusive { ahead.next().is_none() } else { ahead.all(|queued| !queued.exclusive) }
+    }
+
+    /// A waiter has gone; the next one may enter.
+    fn leave_queue(&mut self, rref: RRefId, id: u64) {
+        let Some(queue) = self.queues.get_mut(&rref) else { return };
+        queue.retain(|queued| queued.id != id);
+        match queue.front() {
+            Some(first) => {
+                let waker = first.waker.clone();
+                self.wake_one(waker);
+            }
+            None => {
+                self.queues.remove(&rref);
+            }
+        }
+    }
+}
+
+/// A borrowed value; gives way to the next when it is dropped.
+pub(crate) struct Borrowed<G> {
+    guard: Option<G>,
+    registry: Weak<Registry>,
+    rref: RRefId,
+}
+
+impl<G> Drop for Borrowed<G> {
+    fn drop(&mut self) {
+        self.guard = None;
+        if let Some(registry) = self.registry.upgrade() {
+            registry.released(self.rref);
+        }
+    }
+}
+
+impl<G: Deref> Deref for Borrowed<G> {
+    type Target = G::Target;
+    fn deref(&self) -> &G::Target {
+        self.guard.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl<G: DerefMut> DerefMut for Borrowed<G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        self.guard.as_mut().expect("it is there until the drop")
+    }
+}
+
+impl<G> Borrowed<G> {
+    /// The guard itself.
+    pub(crate) fn get(&self) -> &G {
+        self.guard.as_ref().expect("it is there until the drop")
+    }
+}
