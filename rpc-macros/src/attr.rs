@@ -4,7 +4,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
-use syn::{Error, LitStr, Path, Result, parse_quote};
+use syn::spanned::Spanned;
+use syn::{Error, LitStr, Path, Result, Token, parse_quote};
 
 /// What the user asked for.
 #[derive(Default)]
@@ -33,8 +34,7 @@ impl Options {
 
     fn read(&mut self, option: &ParseNestedMeta<'_>) -> Result<()> {
         if option.path.is_ident("inline") {
-            let span = option.path.segments[0].ident.span();
-            set(&mut self.inline, span, option)
+            set(&mut self.inline, flag(option)?, option)
         } else if option.path.is_ident("name") {
             set(&mut self.name, name(&text(option)?)?, option)
         } else if option.path.is_ident("crate") {
@@ -51,6 +51,14 @@ pub(crate) fn set<T>(place: &mut Option<T>, value: T, option: &ParseNestedMeta<'
         None => Ok(()),
         Some(_) => Err(option.error("this option is given twice")),
     }
+}
+
+/// Where an option stands that has no value.
+pub(crate) fn flag(option: &ParseNestedMeta<'_>) -> Result<Span> {
+    if option.input.is_empty() || option.input.peek(Token![,]) {
+        return Ok(option.path.span());
+    }
+    Err(option.error("this option has no value"))
 }
 
 /// What stands behind the `=` of an option.

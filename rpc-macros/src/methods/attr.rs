@@ -5,7 +5,7 @@ use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Error, Meta, Result};
 
 use crate::ast::is;
-use crate::attr::set;
+use crate::attr::{flag, set};
 
 /// What the user asked for, for one method.
 #[derive(Default)]
@@ -53,6 +53,6 @@ impl MethodOptions {
         } else {
             return Err(option.error("unknown option; there are `inline` and `skip`"));
         };
-        set(place, option.path.segments[0].ident.span(), option)
+        set(place, flag(option)?, option)
     }
 }

@@ -45,17 +45,10 @@ fn expanded(block: &ast::Block, options: &Options) -> TokenStream {
 
 /// A block that could not be read, without the `#[rpc(..)]` in it: nobody else knows that attribute.
 fn without_options(item: TokenStream) -> TokenStream {
-    let is_options = |tree: &TokenTree| {
-        let TokenTree::Group(group) = tree else { return false };
-        let mut inside = group.stream().into_iter();
-        group.delimiter() == Delimiter::Bracket
-            && matches!(inside.next(), Some(TokenTree::Ident(name)) if name == "rpc")
-            && !matches!(inside.next(), Some(TokenTree::Punct(_)))
-    };
     let mut kept: Vec<TokenTree> = Vec::new();
     for tree in item {
         match tree {
-            tree if is_options(&tree) => drop(kept.pop()),
+            TokenTree::Group(group) if is_options(kept.last(), &group) => drop(kept.pop()),
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
                 let mut inside = Group::new(Delimiter::Brace, without_options(group.stream()));
                 inside.set_span(group.span());
@@ -66,3 +59,15 @@ fn without_options(item: TokenStream) -> TokenStream {
     }
     kept.into_iter().collect()
 }
+
+/// Whether this is the `[rpc(..)]` of `#[rpc(..)]`.
+fn is_options(before: Option<&TokenTree>, brackets: &Group) -> bool {
+    let mut inside = brackets.stream().into_iter();
+    brackets.delimiter() == Delimiter::Bracket
+        && matches!(before, Some(TokenTree::Punct(hash)) if hash.as_char() == '#')
+        && matches!(inside.next(), Some(TokenTree::Ident(name)) if name == "rpc")
+        && !matches!(inside.next(), Some(TokenTree::Punct(_)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -41,8 +41,9 @@ impl Way {
         match self {
             Self::Async => quote!(#support::RpcFuture<#output, #error>),
             Self::Sync => quote!(::core::result::Result<#output, #support::CallError<#error>>),
+            // The method has not run when this returns: there is no error of its own.
             Self::Remote => {
-                quote!(::core::result::Result<#support::RRef<#output>, #support::RemoteError>)
+                quote!(::core::result::Result<#support::RRef<#output>, #support::CallError<#support::Never>>)
             }
         }
     }
@@ -100,7 +101,9 @@ fn proxy(context: &Context<'_>, methods: &[Remote<'_>], name: &Ident, way: Way) 
 /// A method by its own name and visibility, at its own place: that is where messages about calls point.
 fn proxy_method(context: &Context<'_>, remote: &Remote<'_>, way: Way) -> TokenStream {
     let (support, function) = (&context.support, &remote.method.function);
-    let attrs = named(&function.attrs, &["doc", "cfg", "deprecated", "allow"]);
+    let attrs = named(&function.attrs, &["cfg", "deprecated", "allow"]);
+    // Not where examples are collected: the method itself has them.
+    let docs = named(&function.attrs, &["doc"]).into_iter().map(|attr| &attr.meta);
     // The other two return a `Result`. A future may be dropped: the call goes on.
     let must_use = match way {
         Way::Async => named(&function.attrs, &["must_use"]),
@@ -113,6 +116,7 @@ fn proxy_method(context: &Context<'_>, remote: &Remote<'_>, way: Way) -> TokenSt
     let (output, error) = glue::output_and_error(function, support);
     let (returned, call) = (way.returned(&output, &error, support), way.call());
     quote! {
+        #(#[cfg_attr(not(doctest), #docs)])*
         #(#attrs)*
         #(#must_use)*
         #track_caller

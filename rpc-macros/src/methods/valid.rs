@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use quote::ToTokens;
 use syn::visit::{self, Visit};
-use syn::{Error, Lifetime, Result, Type};
+use syn::{Error, GenericParam, Lifetime, Result, Type};
 
 use super::ast::{Access, Block, Head, Method};
 use crate::ast::ungrouped;
@@ -29,11 +29,12 @@ pub(crate) fn check_head(head: &Head) -> Result<()> {
              method there",
         );
     }
-    if !head.generics.params.is_empty() {
+    let is_lifetime = |param: &GenericParam| matches!(param, GenericParam::Lifetime(_));
+    if let Some(param) = head.generics.params.iter().find(|param| !is_lifetime(param)) {
         return refuse(
-            &head.generics,
+            param,
             "a type with remote methods cannot be generic: other workers call a method by its name alone; put \
-             `#[rpc::methods]` on a block for each type that is used, such as `impl Shard<f32> { .. }`",
+             `#[rpc::methods]` on a block for each type that is used, as `impl Shard<f32>` is for `Shard<T>`",
         );
     }
     if let Some(clause) = &head.generics.where_clause {
@@ -47,7 +48,8 @@ pub(crate) fn check_head(head: &Head) -> Result<()> {
     match borrowed.0 {
         Some(lifetime) => refuse(
             lifetime,
-            "a type with remote methods cannot borrow: its values live for as long as a worker refers to them",
+            "a type with remote methods cannot borrow: its values live for as long as a worker refers to them; own \
+             what it needs",
         ),
         None => Ok(()),
     }
