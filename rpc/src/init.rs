@@ -225,7 +225,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
         builder.shutdown_timeout,
         driver.handle,
         membership,
-    );
+    )?;
     if let Err(error) = ready::all_ready(&*store, &group, WorkerId(rank), left()).await {
         // It does not fail, and afterwards the rank is free again.
         let _ = worker.shutdown_with(Shutdown::Immediate).await;

@@ -63,15 +63,16 @@ mod security;
 pub mod prelude;
 
 // The public interface is:
-pub use {rpc_core, rpc_rendezvous};
+pub use {rpc_core, rpc_rendezvous, rpc_rref};
 
 pub use rpc_core::{
     BackendRegistry, CallContext, CallError, Client, Codec, EngineConfig, Failure, FunctionTable, HandlerRan,
-    Never, RpcFuture, Shutdown, ShutdownError, ShutdownReport, Store, Target, Tensor, UnknownWorker,
+    Never, ReferenceError, RpcFuture, Shutdown, ShutdownError, ShutdownReport, Store, Target, Tensor, UnknownWorker,
     WorkerId, WorkerInfo, WorkerName,
 };
-pub use rpc_macros::function;
+pub use rpc_macros::{function, methods};
 pub use rpc_rendezvous::MemoryStore;
+pub use rpc_rref::{RRef, Registry, WeakRRef};
 
 pub use crate::backends::default_backends;
 pub use crate::builder::{INIT_TIMEOUT_DEFAULT, SHUTDOWN_TIMEOUT_DEFAULT, WorkerBuilder};
@@ -116,6 +117,6 @@ pub fn blocking_init(name: impl Into<String>) -> Result<Worker, InitError> {
 /// What the macros of this framework expand to. Not part of the public interface.
 #[doc(hidden)]
 pub mod macro_support {
-    pub use rpc_core::macro_support::inventory;
-    pub use rpc_core::{BoxFuture, FunctionBody, FunctionEntry, Never, RemoteFunction, ResultLike};
+    pub use rpc_core::{FunctionBody, FunctionEntry, RemoteFunction};
+    pub use rpc_rref::macro_support::*;
 }

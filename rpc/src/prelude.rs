@@ -2,7 +2,9 @@
 
 pub use std::time::Duration;
 
-pub use rpc_core::{CallContext, CallError, Failure, HandlerRan, RpcFuture, Tensor, WorkerId, WorkerInfo};
+pub use rpc_core::{
+    CallContext, CallError, Failure, HandlerRan, ReferenceError, RpcFuture, Tensor, WorkerId, WorkerInfo,
+};
 pub use serde::{Deserialize, Serialize};
 
-pub use crate::{InitError, Worker, WorkerBuilder};
+pub use crate::{InitError, RRef, WeakRRef, Worker, WorkerBuilder};

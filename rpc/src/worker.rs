@@ -1,16 +1,17 @@
 //! [`Worker`]: this process's place among its peers.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rpc_core::{
-    Agent, CallContext, CallError, Client, FunctionEntry, FunctionHandler, FunctionTable, Host, Kind,
-    RemoteFunction, RpcFuture, Shutdown, ShutdownError, ShutdownReport, Store, Target, UnknownWorker,
-    WorkerId, WorkerInfo, timeout_or_forever,
+    Agent, CallContext, CallError, Client, Failure, FunctionEntry, FunctionHandler, FunctionTable, Host,
+    Kind, ReferenceError, RemoteFunction, RpcFuture, Shutdown, ShutdownError, ShutdownReport, Store,
+    TableError, Target, UnknownWorker, WorkerId, WorkerInfo, timeout_or_forever,
 };
 use rpc_rendezvous::{Joined, OpenStore};
+use rpc_rref::{RRef, Registry};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -57,6 +58,8 @@ struct Shared {
     info: WorkerInfo,
     client: Client,
     functions: Arc<FunctionTable>,
+    /// Set once, when the agent begins to serve. Only a worker of somebody else's may have none.
+    registry: OnceLock<Arc<Registry>>,
     shutdown_timeout: Duration,
     /// `None` for a worker of somebody else's, whose membership is not ours to end.
     runtime: Option<Handle>,
@@ -86,7 +89,7 @@ impl Worker {
         WorkerBuilder::new(None)
     }
 
-    /// Has the agent of `client` serve `functions`.
+    /// Has the agent of `client` serve `functions`, and count references.
     pub(crate) fn serving(
         info: WorkerInfo,
         client: Client,
@@ -94,13 +97,14 @@ impl Worker {
         shutdown_timeout: Duration,
         runtime: Handle,
         membership: Membership,
-    ) -> Self {
+    ) -> Result<Self, TableError> {
         let stay = Arc::new_cyclic(|stay| Stay {
             shared: Arc::new(Shared {
                 stay: Weak::clone(stay),
                 info,
                 client: client.clone(),
                 functions: Arc::clone(&functions),
+                registry: OnceLock::new(),
                 shutdown_timeout,
                 runtime: Some(runtime),
                 membership: Mutex::new(Some(membership)),
@@ -109,9 +113,12 @@ impl Worker {
         let shared = Arc::clone(&stay.shared);
         let host: Arc<dyn Host> = Arc::clone(&shared) as _;
         let host = Arc::downgrade(&host);
+        let registry = Registry::start(&client, Arc::clone(&functions), host.clone())?;
+        // It was empty: this is the only place that fills it.
+        let _ = shared.registry.set(registry);
         let handler = FunctionHandler::new(functions, Arc::clone(client.codecs()), host);
         client.agent().serve(Kind::CALL, Arc::new(handler));
-        Self { client, shared, _stay: Some(stay) }
+        Ok(Self { client, shared, _stay: Some(stay) })
     }
 
     /// The worker that runs the calling handler.
@@ -152,11 +159,13 @@ impl Worker {
     /// A handle to a worker that this crate did not start, such as one of a test cluster's.
     fn over(client: Client) -> Option<Self> {
         let info = client.agent().group().get(client.agent().id())?.info.clone();
+        let registry = Registry::of(&client).map_or_else(OnceLock::new, OnceLock::from);
         let shared = Arc::new(Shared {
             stay: Weak::new(),
             info,
             client: client.clone(),
             functions: Arc::new(FunctionTable::linked().unwrap_or_default()),
+            registry,
             shutdown_timeout: SHUTDOWN_TIMEOUT_DEFAULT,
             runtime: None,
             membership: Mutex::new(None),
@@ -200,6 +209,38 @@ impl Worker {
         args: F::Args,
     ) -> Result<F::Output, CallError<F::Error>> {
         self.client.rpc_sync(to, function, args)
+    }
+
+    /// Has `function` run on worker `to`, where its result stays, and returns a reference to it at once.
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # #[rpc::function]
+    /// # fn zeros(n: usize) -> Vec<f32> { vec![0.0; n] }
+    /// # async fn example(worker: Worker) -> Result<(), CallError> {
+    /// let parameters: RRef<Vec<f32>> = worker.remote("worker1", zeros, (1_000,))?;
+    /// let copy: Vec<f32> = parameters.to_here().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// An unknown worker, arguments that cannot be encoded, or a reference among them that is of no use. What
+    /// goes wrong later shows when the reference is used.
+    #[track_caller]
+    pub fn remote<'t, F: RemoteFunction>(
+        &self,
+        to: impl Into<Target<'t>>,
+        function: F,
+        args: F::Args,
+    ) -> Result<RRef<F::Output>, CallError> {
+        match self.shared.registry.get() {
+            Some(registry) => registry.remote_by(&self.client, to, function, args),
+            None => Err(CallError::not_made(
+                &to.into().to_string(),
+                F::NAME,
+                Failure::Reference(Box::new(ReferenceError::NoRegistry)),
+            )),
+        }
     }
 
     /// A handle whose calls wait `timeout`; zero is for ever. Other handles keep theirs.
@@ -337,6 +378,19 @@ impl Worker {
     }
 }
 
+/// So that a worker can be given where a registry is asked for: `RRef::new(&worker, value)`.
+///
+/// # Panics
+/// For a worker that this crate did not start, and that has no [`Registry`].
+impl AsRef<Registry> for Worker {
+    fn as_ref(&self) -> &Registry {
+        let registry = self.shared.registry.get();
+        registry.expect(
+            "this worker was started without a registry of references; start one with Registry::start",
+        )
+    }
+}
+
 impl Host for Shared {
     fn client(&self) -> Client {
         self.client.clone()
@@ -350,9 +404,13 @@ impl Shared {
         let runtime = self.runtime.as_ref()?;
         let Membership { joined, store, opened, thread } = self.membership.lock().take()?;
         let left_group = self.client.agent().shutdown(how);
+        let registry = self.registry.get().cloned();
         let (end, ended) = oneshot::channel();
         runtime.spawn(async move {
             let outcome = left_group.await;
+            if let Some(registry) = registry {
+                registry.close();
+            }
             joined.leave().await;
             drop(store);
             if let Some(opened) = opened {

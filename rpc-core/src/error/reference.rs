@@ -97,6 +97,18 @@ pub enum ReferenceError {
         /// The reference.
         rref: String,
     },
+    /// More references are on their way to one worker than it may have to settle.
+    #[error("too many references are on their way to {to}; wait until it has dealt with some")]
+    TooMany {
+        /// The worker, with its rank.
+        to: String,
+    },
+    /// The worker that held the reference has left its group.
+    #[error("{rref} is of no use any more: this worker has shut down")]
+    ShutDown {
+        /// The reference.
+        rref: String,
+    },
     /// A message brought a handle that had been taken back meanwhile, so its sender has failed.
     #[error("{rref} came in a message that its sender has given up")]
     TakenBack {

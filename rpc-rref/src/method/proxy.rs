@@ -98,7 +98,7 @@ impl<'a, T: 'static> Proxy<'a, T> {
         }
         let method = const { FunctionId::new(M::NAME, M::SIGNATURE).to_wire() };
         let head = RequestHead { kind: CREATE_BY_METHOD, method, function: M::NAME, signature: M::SIGNATURE };
-        registry.create(rref.owner, head, Some(handle), &args, place).map(RRef::new_of)
+        registry.create(registry.client(), rref.owner, head, Some(handle), &args, place).map(RRef::new_of)
     }
 }
 

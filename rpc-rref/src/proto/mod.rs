@@ -89,6 +89,8 @@ mod table;
 mod used;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 use rpc_core::WorkerId;

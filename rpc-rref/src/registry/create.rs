@@ -5,8 +5,9 @@ use std::sync::{Arc, Weak};
 
 use rpc_core::handles::{AnyHandle, SentHandles};
 use rpc_core::{
-    Aside, Body, CallError, Failure, FunctionId, Incoming, Keeper, Kept, Never, Outcome, ReferenceError,
-    RemoteFunction, RequestHead, Response, Served, Serving, Stored, Target, WorkerId, WorkerName,
+    Aside, Body, CallError, Client, Failure, FunctionId, Incoming, Keeper, Kept, Never, Outcome,
+    ReferenceError, RemoteFunction, RequestHead, Response, Served, Serving, Stored, Target, WorkerId,
+    WorkerName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,21 @@ impl Registry {
         function: F,
         args: F::Args,
     ) -> Result<RRef<F::Output>, CallError> {
+        self.remote_by(self.client(), to, function, args)
+    }
+
+    /// As [`remote`](Self::remote), with the timeout of `client`, one of this worker's.
+    ///
+    /// # Errors
+    /// As [`remote`](Self::remote).
+    #[track_caller]
+    pub fn remote_by<'t, F: RemoteFunction>(
+        &self,
+        client: &Client,
+        to: impl Into<Target<'t>>,
+        function: F,
+        args: F::Args,
+    ) -> Result<RRef<F::Output>, CallError> {
         let _: F = function;
         let place = Place::At(Location::caller());
         let target = to.into();
@@ -59,12 +75,13 @@ impl Registry {
         };
         let method = const { FunctionId::new(F::NAME, F::SIGNATURE).to_wire() };
         let head = RequestHead { kind: CREATE, method, function: F::NAME, signature: F::SIGNATURE };
-        self.create(to, head, None, &args, place).map(RRef::new_of)
+        self.create(client, to, head, None, &args, place).map(RRef::new_of)
     }
 
     /// Asks `to` for a value that the function or method of `head` makes.
     pub(crate) fn create<A: Serialize>(
         &self,
+        client: &Client,
         to: WorkerId,
         head: RequestHead,
         of: Option<&Arc<Handle>>,
@@ -72,7 +89,7 @@ impl Registry {
         place: Place,
     ) -> Result<Arc<Handle>, CallError> {
         let mut created = None;
-        let future = self.client().request::<(), Never, A>(to, head, args, |handles| {
+        let future = client.request::<(), Never, A>(to, head, args, |handles| {
             let (handles, sent) = self.share(to, None, &handles)?;
             let handle = match self.begin(to, place) {
                 Ok(handle) => handle,
