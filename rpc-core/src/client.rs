@@ -265,8 +265,11 @@ impl Client {
         }
         let body = Body { payload: payload.into(), parts };
         let reply = self.shared.agent.send(to, Request { kind, method, codec, timeout, body });
-        if let Some(desk) = self.desk() {
-            reply.watch(desk, to, function, sent);
+        match (self.desk(), sent) {
+            (Some(desk), sent) => reply.watch(desk, to, function, sent),
+            // It went away between.
+            (None, Some(sent)) => sent.lost(&Failure::ShutDown),
+            (None, None) => {}
         }
         if let Some(context) = context {
             context.adopt(reply.cell());

@@ -19,7 +19,7 @@ use crate::function::BoxFuture;
 use crate::handles::AnyHandle;
 use crate::message::{Outcome, Response};
 use crate::reply::{Reply, ReplyResult, thread_waker};
-use crate::worker::{WorkerId, WorkerName};
+use crate::worker::{WorkerInfo, WorkerName};
 
 /// The value of a call that is under way.
 ///
@@ -66,10 +66,9 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
 
     /// A future that has failed already: of a call that `function` on `to` would have been, were the worker
     /// that was to make it still there.
-    pub fn lost(to: WorkerId, function: &'static str, error: ReferenceError) -> Self {
+    pub fn lost(to: &WorkerInfo, function: &'static str, error: ReferenceError) -> Self {
         let reply = Reply::ready(Err(Failure::Reference(Box::new(error))));
-        let to = WorkerName::unchecked(&to.to_string());
-        Self::new(reply, CallInfo { client: None, to, function, signature: "" })
+        Self::new(reply, CallInfo { client: None, to: to.name.clone(), function, signature: "" })
     }
 
     /// Sets how long to wait from now, in place of the default; zero waits for ever.

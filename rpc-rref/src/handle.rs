@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use rpc_core::{ReferenceError, WorkerId};
+use rpc_core::{ReferenceError, WorkerInfo};
 
 use crate::proto::RRefId;
 use crate::registry::{Place, PlaceId, Registry};
@@ -12,21 +12,17 @@ use crate::registry::{Place, PlaceId, Registry};
 pub(crate) struct Handle {
     registry: Weak<Registry>,
     rref: RRefId,
+    owner: WorkerInfo,
     place: PlaceId,
 }
 
 impl Handle {
-    /// Takes over a handle that the table has counted. Called under the registry's lock.
-    pub(crate) fn new(registry: &Weak<Registry>, rref: RRefId, place: PlaceId) -> Arc<Self> {
-        Arc::new(Self { registry: Weak::clone(registry), rref, place })
-    }
-
     pub(crate) fn rref(&self) -> RRefId {
         self.rref
     }
 
-    pub(crate) fn owner(&self) -> WorkerId {
-        self.rref.owner
+    pub(crate) fn owner(&self) -> &WorkerInfo {
+        &self.owner
     }
 
     /// The registry that counts it.
@@ -78,6 +74,8 @@ impl Registry {
         place: Place,
     ) -> Arc<Handle> {
         let place = state.add_place(rref, place);
-        Handle::new(self.own(), rref, place)
+        // The table takes no id of a worker outside of the group.
+        let owner = self.agent().group().get(rref.owner).map_or(self.worker(), |member| &member.info).clone();
+        Arc::new(Handle { registry: self.own().clone(), rref, owner, place })
     }
 }

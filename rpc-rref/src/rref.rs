@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
 
-use rpc_core::{ReferenceError, RpcFuture, Slot, WorkerId, WorkerInfo, WorkerName};
+use rpc_core::{RpcFuture, Slot, WorkerInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -47,32 +47,19 @@ impl<T> RRef<T> {
         self.handle.rref()
     }
 
-    /// The rank of the worker that has the value.
-    pub fn owner_id(&self) -> WorkerId {
+    /// The worker that has the value.
+    pub fn owner(&self) -> &WorkerInfo {
         self.handle.owner()
     }
 
-    /// The worker that has the value.
-    ///
-    /// # Errors
-    /// [`ReferenceError::Foreign`] if this worker is gone.
-    pub fn owner(&self) -> Result<WorkerInfo, ReferenceError> {
-        let registry = self.handle.registry()?;
-        let member = registry.agent().group().get(self.owner_id()).map(|member| member.info.clone());
-        member.ok_or_else(|| ReferenceError::NotHere { rref: self.id().to_string() })
-    }
-
     /// The name of the worker that has the value.
-    ///
-    /// # Errors
-    /// As [`owner`](Self::owner).
-    pub fn owner_name(&self) -> Result<WorkerName, ReferenceError> {
-        Ok(self.owner()?.name)
+    pub fn owner_name(&self) -> &str {
+        self.owner().name.as_str()
     }
 
     /// Whether the value is on this worker.
     pub fn is_owner(&self) -> bool {
-        self.handle.registry().is_ok_and(|registry| registry.me() == self.owner_id())
+        self.handle.registry().is_ok_and(|registry| registry.me() == self.owner().id)
     }
 
     /// Whether the owner knows of the handles here. False for one whose creation failed, or whose owner is
@@ -134,7 +121,7 @@ impl<T> RRef<T> {
     {
         match self.handle.registry() {
             Ok(registry) => registry.fetch(&self.handle),
-            Err(error) => RpcFuture::lost(self.owner_id(), "to_here", error),
+            Err(error) => RpcFuture::lost(self.owner(), "to_here", error),
         }
     }
 
@@ -146,7 +133,7 @@ impl<T> RRef<T> {
     pub fn created(&self) -> RpcFuture<()> {
         match self.handle.registry() {
             Ok(registry) => registry.ask_created(&self.handle),
-            Err(error) => RpcFuture::lost(self.owner_id(), "created", error),
+            Err(error) => RpcFuture::lost(self.owner(), "created", error),
         }
     }
 }

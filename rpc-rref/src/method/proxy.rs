@@ -89,7 +89,7 @@ impl<'a, T: 'static> Proxy<'a, T> {
         let place = Place::At(Location::caller());
         let handle = self.rref.handle();
         let lost = |error: ReferenceError| {
-            CallError::not_made(&handle.owner().to_string(), M::NAME, Failure::Reference(Box::new(error)))
+            CallError::not_made(handle.owner().name.as_str(), M::NAME, Failure::Reference(Box::new(error)))
         };
         let registry = handle.registry().map_err(lost)?;
         let rref = handle.rref();

@@ -29,6 +29,10 @@ const BATCH_MAX: usize = 4096;
 /// How long to wait for the receipt of a batch before it is sent again.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a peer may say that it does not serve batches, which it may say while it starts: for about ten
+/// seconds.
+const UNSERVED_MAX: u32 = 50;
+
 /// One message of a stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Entry {
@@ -47,6 +51,8 @@ pub(crate) struct Stream {
     pub(crate) timeouts: u32,
     /// A request to send the batch again is under way.
     waits: bool,
+    /// Somebody is sending, and will look for the next batch.
+    sending: bool,
 }
 
 /// A batch on its way out.
@@ -58,16 +64,24 @@ pub(crate) struct Batch {
 
 impl Stream {
     pub(super) fn new(peer: WorkerId) -> Self {
-        Self { out: Outbound::new(), inbound: Inbound::new(peer), failures: 0, timeouts: 0, waits: false }
+        Self {
+            out: Outbound::new(),
+            inbound: Inbound::new(peer),
+            failures: 0,
+            timeouts: 0,
+            waits: false,
+            sending: false,
+        }
     }
 
     pub(super) fn next_batch(&mut self, to: WorkerId) -> Option<Batch> {
-        if self.waits {
+        if self.waits || self.sending {
             return None;
         }
         let (sequence, entries) = self.out.poll_batch(BATCH_MAX)?;
         // Serializing plain data into a vector does not fail.
         let payload = postcard::to_stdvec(&(sequence, entries)).unwrap_or_default();
+        self.sending = true;
         Some(Batch { to, sequence, payload: payload.into() })
     }
 }
@@ -128,7 +142,24 @@ impl State {
 }
 
 impl Registry {
-    pub(super) fn send_batch(&self, batch: Batch) {
+    /// Sends `batch`, and what has gathered by the time that it has been taken. A loop, because an agent may
+    /// have the receipt before it returns.
+    pub(super) fn send_batches(&self, batch: Batch) {
+        let mut next = Some(batch);
+        while let Some(batch) = next {
+            let to = batch.to;
+            self.send_batch(batch);
+            let (batch, effects) = self.change_only(|state| {
+                let stream = state.streams.get_mut(&to)?;
+                stream.sending = false;
+                stream.next_batch(to)
+            });
+            next = batch;
+            self.apply(effects);
+        }
+    }
+
+    fn send_batch(&self, batch: Batch) {
         let Some(registry) = self.own().upgrade() else { return };
         let Batch { to, sequence, payload } = batch;
         let body = Body { payload, parts: Vec::new() };
@@ -146,8 +177,13 @@ impl Registry {
                 self.peer_is_gone(to, why);
             }
             Failure::ShutDown => {}
+            // It answered, and will not answer otherwise the next time.
+            Failure::BadArguments { .. } | Failure::Panicked { .. } => {
+                tracing::error!(%to, "it does not understand this worker's references: {why}");
+                self.peer_is_gone(to, why);
+            }
             _ => {
-                let delay = self.change(|state| {
+                let delay = self.change(|state| -> Option<Option<Duration>> {
                     let stream = state.streams.get_mut(&to)?;
                     stream.out.failed(sequence);
                     if matches!(why, Failure::TimedOut { .. }) {
@@ -155,13 +191,19 @@ impl Registry {
                         tracing::info!(%to, "it does not take messages about references: {why}");
                     }
                     stream.failures += 1;
-                    stream.waits = true;
-                    let delay = chores::backoff(stream.failures);
+                    let unserved = matches!(why, Failure::UnknownKind) && stream.failures > UNSERVED_MAX;
+                    stream.waits = !unserved;
+                    let delay = (!unserved).then(|| chores::backoff(stream.failures));
                     state.wake(Key::Peer(to));
                     Some(delay)
                 });
-                if let Some(delay) = delay {
-                    self.retry_after(to, delay);
+                match delay {
+                    Some(Some(delay)) => self.retry_after(to, delay),
+                    Some(None) => {
+                        tracing::error!(%to, "it does not count references; start a Registry there too");
+                        self.peer_is_gone(to, why);
+                    }
+                    None => {}
                 }
             }
         }

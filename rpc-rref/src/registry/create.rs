@@ -258,7 +258,9 @@ impl CreationKeeper {
         self.kept = true;
         if let Some(registry) = self.registry.upgrade() {
             let unneeded = registry.change(|state| state.creation_ended(self.rref, value));
-            drop(unneeded);
+            if let Some(value) = unneeded {
+                registry.discard(vec![Owned { value: Some(value), ..Owned::default() }]);
+            }
         }
     }
 

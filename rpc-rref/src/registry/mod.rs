@@ -202,14 +202,14 @@ impl Registry {
     }
 
     fn apply(&self, effects: Effects) {
-        let Effects { freed, wake, batches } = effects;
+        let Effects { freed, wake, spent, batches } = effects;
         for batch in batches {
-            self.send_batch(batch);
+            self.send_batches(batch);
         }
         for waker in wake {
             waker.wake();
         }
-        drop(freed);
+        drop((freed, spent));
     }
 
     /// Whether no value is shared or used here, and no handle or message about one is on its way.

@@ -45,6 +45,8 @@ pub(crate) struct Effects {
     /// Values that nobody has a handle to.
     pub(crate) freed: Vec<Owned>,
     pub(crate) wake: Vec<Waker>,
+    /// Wakers of those that wait no more: dropping one may end a task, and that is its user's code.
+    pub(crate) spent: Vec<Waker>,
     pub(crate) batches: Vec<Batch>,
 }
 
@@ -83,6 +85,7 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) started: Instant,
     woken: Vec<Waker>,
+    spent: Vec<Waker>,
 }
 
 impl State {
@@ -105,6 +108,7 @@ impl State {
             phase: Phase::Open,
             started: Instant::now(),
             woken: Vec::new(),
+            spent: Vec::new(),
         }
     }
 
@@ -144,6 +148,7 @@ impl State {
             }
         }
         effects.wake = std::mem::take(&mut self.woken);
+        effects.spent = std::mem::take(&mut self.spent);
         effects
     }
 
@@ -162,6 +167,11 @@ impl State {
         if let Some(waiting) = self.waiting.remove(&key) {
             self.woken.extend(waiting.into_iter().map(|(_, waker)| waker));
         }
+    }
+
+    /// Drops `waker` when the lock is free.
+    pub(crate) fn drop_waker(&mut self, waker: Waker) {
+        self.spent.push(waker);
     }
 
     /// Wakes `waker` when the lock is free.

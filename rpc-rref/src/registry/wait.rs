@@ -50,7 +50,10 @@ impl<R, F: FnMut(&mut State) -> Option<R> + Unpin> Future for Waiter<F> {
             });
             let waiting = state.waiting.entry(*key).or_default();
             match waiting.iter_mut().find(|(other, _)| *other == id) {
-                Some((_, waker)) => waker.clone_from(cx.waker()),
+                Some((_, waker)) => {
+                    let before = std::mem::replace(waker, cx.waker().clone());
+                    state.drop_waker(before);
+                }
                 None => waiting.push((id, cx.waker().clone())),
             }
             Poll::Pending
@@ -62,11 +65,14 @@ impl<F> Drop for Waiter<F> {
     fn drop(&mut self) {
         let Some(id) = self.id else { return };
         self.registry.change(|state| {
-            if let Some(waiting) = state.waiting.get_mut(&self.key) {
-                waiting.retain(|(other, _)| *other != id);
-                if waiting.is_empty() {
-                    state.waiting.remove(&self.key);
-                }
+            let Some(waiting) = state.waiting.get_mut(&self.key) else { return };
+            let at = waiting.iter().position(|(other, _)| *other == id);
+            let waker = at.map(|at| waiting.swap_remove(at).1);
+            if waiting.is_empty() {
+                state.waiting.remove(&self.key);
+            }
+            if let Some(waker) = waker {
+                state.drop_waker(waker);
             }
         });
     }
@@ -152,7 +158,10 @@ impl<G, F: FnMut() -> Option<G> + Unpin> Future for Borrow<F> {
             });
             let queue = state.queues.entry(rref).or_default();
             match queue.iter_mut().find(|queued| queued.id == id) {
-                Some(queued) => queued.waker.clone_from(cx.waker()),
+                Some(queued) => {
+                    let before = std::mem::replace(&mut queued.waker, cx.waker().clone());
+                    state.drop_waker(before);
+                }
                 None => {
                     let queued = Queued { id, exclusive, waker: cx.waker().clone() };
                     if nested { queue.push_front(queued) } else { queue.push_back(queued) }
@@ -189,15 +198,17 @@ impl State {
     /// A waiter has gone; the next one may enter.
     fn leave_queue(&mut self, rref: RRefId, id: u64) {
         let Some(queue) = self.queues.get_mut(&rref) else { return };
-        queue.retain(|queued| queued.id != id);
-        match queue.front() {
-            Some(first) => {
-                let waker = first.waker.clone();
-                self.wake_one(waker);
-            }
-            None => {
-                self.queues.remove(&rref);
-            }
+        let at = queue.iter().position(|queued| queued.id == id);
+        let left = at.and_then(|at| queue.remove(at));
+        let next = queue.front().map(|first| first.waker.clone());
+        if queue.is_empty() {
+            self.queues.remove(&rref);
+        }
+        if let Some(next) = next {
+            self.wake_one(next);
+        }
+        if let Some(left) = left {
+            self.drop_waker(left.waker);
         }
     }
 }

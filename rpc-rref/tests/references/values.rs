@@ -9,7 +9,7 @@ use crate::common::{Refs, read, text_of};
 async fn a_value_is_made_where_it_was_asked_for_and_copied_from_there() {
     let refs = Refs::new(2).await;
     let text: RRef<String> = refs.registry(0).remote("worker1", text_of, (7,)).unwrap();
-    assert_eq!(text.owner_name().unwrap().as_str(), "worker1");
+    assert_eq!(text.owner_name(), "worker1");
     assert!(!text.is_owner());
     assert_eq!(text.to_here().await.unwrap(), "value 7");
     text.created().await.unwrap();
