@@ -6,6 +6,7 @@ use rpc_core::handles::{AnyHandle, HandleDesk, SentHandles};
 use rpc_core::{BoxFuture, CodecError, Failure, ReferenceError, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use super::fetch::NEVER_ASKED;
 use super::state::Phase;
 use super::wait::{Key, Waiter};
 use super::{Place, Registry, State};
@@ -115,9 +116,7 @@ impl Registry {
             Why::SenderLost => ReferenceError::SenderLost { rref: text },
             Why::NotCreated => ReferenceError::NotCreated {
                 rref: text,
-                reason: state.not_created.get(&rref).cloned().unwrap_or_else(|| {
-                    "the worker that asked for it gave up, or died, before it had been made".into()
-                }),
+                reason: state.not_created.get(&rref).cloned().unwrap_or_else(|| NEVER_ASKED.into()),
             },
         })
     }

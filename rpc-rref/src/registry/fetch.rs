@@ -21,6 +21,10 @@ use crate::proto::{Access, RRefId};
 const VALUE: u64 = 0;
 const CREATED: u64 = 1;
 
+/// Why a value is missing, as far as its owner knows.
+pub(super) const NEVER_ASKED: &str =
+    "the worker that asked for it gave up, or died, before the request arrived here";
+
 /// What travels in a request to fetch.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct FetchAside {
@@ -123,9 +127,11 @@ pub(crate) fn value_for(
     from: WorkerId,
     rref: RRefId,
 ) -> Option<Result<Arc<dyn Stored>, ReferenceError>> {
-    let not_here = || ReferenceError::NotHere { rref: rref.to_string() };
     match state.table.access(from, rref) {
-        Access::Gone => Some(Err(not_here())),
+        Access::Gone => Some(Err(match state.table.failure(rref) {
+            Some(_) => ReferenceError::NotCreated { rref: rref.to_string(), reason: NEVER_ASKED.into() },
+            None => ReferenceError::NotHere { rref: rref.to_string() },
+        })),
         Access::NotYet => None,
         Access::Yes => {
             if let Some(error) = state.failed.get(&rref) {

@@ -77,7 +77,9 @@ impl CallHook for Use {
                 Some(Box::pin(verdict(registry, rref, failure.clone())))
             }
             // The owner cannot know why a value that never came to be is not there; its creator does.
-            Failure::Reference(error) if matches!(**error, ReferenceError::NotHere { .. }) => {
+            Failure::Reference(error)
+                if matches!(**error, ReferenceError::NotHere { .. } | ReferenceError::NotCreated { .. }) =>
+            {
                 let error = registry.read(|state| registry.reference_error(state, rref))?;
                 now(Failure::Reference(Box::new(error)))
             }
