@@ -108,8 +108,12 @@ impl Default for Codecs {
 
 impl Codecs {
     /// Adds a codec that this worker understands; one with the same id is replaced.
+    ///
+    /// # Panics
+    /// If its id is above 127: the highest bit has a meaning of its own ([`aside::FLAG`](crate::aside::FLAG)).
     #[must_use]
     pub fn with(mut self, codec: Arc<dyn Codec>) -> Self {
+        assert!(codec.id() & crate::aside::FLAG == 0, "the id of codec {} is above 127", codec.name());
         self.others.retain(|other| other.id() != codec.id());
         self.others.push(codec);
         self

@@ -90,8 +90,24 @@ impl<T: Send + Sync + 'static> RRef<T> {
         Self::new_of(at.as_ref().own_value(Slot::new(value).into_stored(), place))
     }
 
-    /// As [`new`](Self::new), for a value that cannot be copied to other workers, such as an open file: they
-    /// call its methods.
+    /// As [`new`](Self::new), for a value that cannot be copied to other workers, such as an open file or a
+    /// simulation: they call its methods.
+    ///
+    /// A function that is to make such a value on another worker returns the reference itself:
+    ///
+    /// ```
+    /// # use rpc_rref::{RRef, Registry};
+    /// struct Simulation(std::fs::File);
+    ///
+    /// # struct Worker(std::sync::Arc<Registry>);
+    /// # impl AsRef<Registry> for Worker { fn as_ref(&self) -> &Registry { &self.0 } }
+    /// # impl Worker { fn current() -> Self { Self(Registry::current().expect("within a call")) } }
+    /// #[rpc_macros::function(crate = "rpc_core")]
+    /// fn open_simulation(path: String) -> Result<RRef<Simulation>, String> {
+    ///     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    ///     Ok(RRef::new_opaque(&Worker::current(), Simulation(file)))
+    /// }
+    /// ```
     #[track_caller]
     pub fn new_opaque(at: &impl AsRef<Registry>, value: T) -> Self {
         let place = Place::At(Location::caller());

@@ -27,6 +27,37 @@
 //! [`Worker::builder`], which can be told everything. Programs without `async` use [`blocking_init`] and
 //! [`Worker::rpc_sync`]. A handler finds its worker with [`Worker::current`].
 //!
+//! A value can also stay where it was made: [`Worker::remote`] gives out a counted reference to it, an
+//! [`RRef`], whose methods other workers call.
+//!
+//! ```
+//! use rpc::prelude::*;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Counter {
+//!     n: u64,
+//! }
+//!
+//! #[rpc::function]
+//! fn new_counter(start: u64) -> Counter {
+//!     Counter { n: start }
+//! }
+//!
+//! #[rpc::methods]
+//! impl Counter {
+//!     fn add(&mut self, by: u64) -> u64 {
+//!         self.n += by;
+//!         self.n
+//!     }
+//! }
+//!
+//! # async fn example(worker: Worker) -> Result<(), CallError> {
+//! let counter: RRef<Counter> = worker.remote("worker1", new_counter, (10,))?; // returns at once
+//! assert_eq!(counter.rpc_async().add(5).await?, 15); // runs on worker1, on the value itself
+//! let copy: Counter = counter.to_here().await?;
+//! # Ok(()) } // the value is dropped with the last reference, on any worker
+//! ```
+//!
 //! **It promises** that a call never hangs silently: it has a deadline (60 s unless told otherwise), which
 //! bounds nested calls too, and a dead peer fails its calls promptly. [`CallError`] says who, what, whether
 //! the handler ran and what to do next. **It leaves to you** what happens when a worker dies: the group is
