@@ -1,10 +1,13 @@
-//! `#[rpc::function]`, which makes a function callable from other workers.
+//! `#[rpc::function]` and `#[rpc::methods]`, which make functions, and methods of values that workers refer
+//! to, callable from other workers.
 //!
-//! Use it through the crate `rpc`, or through `rpc-core` with the option `crate = "rpc_core"`.
+//! Use them through the crate `rpc`; or through `rpc-core` and `rpc-rref`, with the options
+//! `crate = "rpc_core"` and `crate = "rpc_rref"`.
 //!
-//! What a macro writes cannot be read in one's own source, so this one writes little: a unit struct and an
-//! implementation of the documented trait `RemoteFunction`, as one could write it by hand. A mistake is
-//! reported where it stands, with the way out, and each report is pinned by a pair in `rpc/tests/ui`.
+//! What a macro writes cannot be read in one's own source, so these write little: unit structs and
+//! implementations of the documented traits `RemoteFunction` and `RemoteMethod`, as one could write them by
+//! hand. A mistake is reported where it stands, with the way out, and each report is pinned by a pair in
+//! `rpc/tests/ui`.
 
 use proc_macro::TokenStream;
 
@@ -121,8 +124,8 @@ mod methods;
 /// - Arguments and result are owned and implement serde's `Serialize` and `Deserialize`: they come from
 ///   another process. `String` instead of `&str`, `Vec<T>` instead of `&[T]`. At most 16 arguments.
 /// - The future of an `async fn` is `Send`.
-/// - No methods, no functions in `impl` blocks, no type or lifetime parameters, no `impl Trait`, no `const`,
-///   `unsafe` or `extern`.
+/// - No methods ([`methods`](macro@methods) is for those), no functions in `impl` blocks, no type or lifetime
+///   parameters, no `impl Trait`, no `const`, `unsafe` or `extern`.
 /// - The name stands for a unit struct. So no local variable can have it where it is in scope
 ///   (`let add = add(1.0, 2.0);` does not compile), and no type or module beside it. Where a function is
 ///   asked for as a value, write `*add`: `numbers.map(*double)`. `#[must_use]` and `#[track_caller]` have
@@ -135,9 +138,177 @@ pub fn function(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes the methods of a type callable through references to its values.
 ///
-/// On the type's own `impl` block. Methods stay what they were; `#[rpc(skip)]` keeps one local, and
-/// `#[rpc(inline)]` is for what is short and never blocks. Options as for [`function`](macro@function); `name`
-/// is in place of the path of the type.
+/// It stands on one of the type's own `impl` blocks, whose methods stay what they were. A reference then has
+/// them too, by name, in three ways: `rpc_async()` gives futures, `rpc_sync()` blocks, and `remote()` leaves
+/// the result where it is and gives a reference to it. A method runs where its value is, on the value itself.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// use rpc::RRef;
+///
+/// struct Counter {
+///     n: u64,
+/// }
+///
+/// #[derive(Debug, Serialize, Deserialize)]
+/// struct Overflow;
+///
+/// #[rpc::methods]
+/// impl Counter {
+///     fn add(&mut self, by: u64) -> Result<u64, Overflow> {
+///         self.n = self.n.checked_add(by).ok_or(Overflow)?;
+///         Ok(self.n)
+///     }
+///
+///     #[rpc(inline)]
+///     fn value(&self) -> u64 {
+///         self.n
+///     }
+///
+///     #[rpc(skip)]
+///     fn new() -> Self {
+///         Self { n: 0 }
+///     }
+/// }
+///
+/// async fn calls(counter: &RRef<Counter>) -> Result<(), rpc::CallError> {
+///     let n: u64 = counter.rpc_async().value().await?;
+///     let kept: RRef<u64> = counter.remote().value()?;
+///     assert_eq!(kept.to_here().await?, n);
+///
+///     // `Overflow` arrives as what it is, beside what else can go wrong with a call.
+///     match counter.rpc_async().add(5).await {
+///         Ok(sum) => assert_eq!(sum, n + 5),
+///         Err(rpc::CallError::Handler { error: Overflow, .. }) => eprintln!("the counter is full"),
+///         Err(other) => eprintln!("{other:?}"),
+///     }
+///     Ok(())
+/// }
+///
+/// fn calls_of_a_plain_thread(counter: &RRef<Counter>) -> Result<u64, rpc::CallError> {
+///     counter.rpc_sync().value()
+/// }
+/// # assert_eq!(Counter::new().value(), 0);
+/// ```
+///
+/// # How methods of one value run
+/// Those that take `&self` run side by side; one that takes `&mut self` runs alone. An `async` method has the
+/// value to itself in the same way until it has ended, and holds no thread while it waits.
+///
+/// | written | runs, once it has its value |
+/// |---|---|
+/// | `fn` | on a thread of its own, from a pool that grows on demand; it may block |
+/// | `async fn` | in place up to its first wait, then as a task; it must not block |
+/// | `fn` with `#[rpc(inline)]` | in place, between reading two messages: for what is short and never blocks |
+///
+/// What `Result` means is as for [`function`](macro@function).
+///
+/// # Options
+/// - **`inline`**: all methods of the block that are not `async` run in place.
+/// - **`name = "shop::Cart"`**: the name of the type on the wire, of which the methods' names are made:
+///   `shop::Cart::add`. Without it, it is the path of the module and the type as the block spells it.
+/// - **`crate = "path"`**: where the framework is, if not at `::rpc`. For programs that use `rpc-rref` alone
+///   it is `"rpc_rref"`.
+///
+/// On a method:
+/// - **`#[rpc(inline)]`**: see above.
+/// - **`#[rpc(skip)]`**: it is not for other workers, and none of the restrictions below is for it.
+///
+/// # What it expands to
+/// ```
+/// # use rpc::RRef;
+/// # struct Counter {
+/// #     n: u64,
+/// # }
+/// impl Counter {
+///     fn add(&mut self, by: u64) -> u64 {
+///         self.n += by;
+///         self.n
+///     }
+/// }
+///
+/// const _: () = {
+///     use rpc::macro_support::{
+///         CallError, MethodBody, MethodEntry, Never, Proxy, RemoteMethod, RemoteMethods, RpcFuture, Run, inventory,
+///     };
+///
+///     // For each method:
+///     #[allow(non_camel_case_types)]
+///     #[derive(Clone, Copy)]
+///     struct Counter_add;
+///
+///     impl RemoteMethod for Counter_add {
+///         type Value = Counter;
+///         type Args = (u64,);
+///         type Output = u64;
+///         type Error = Never;
+///         const NAME: &'static str = concat!(module_path!(), "::", "Counter", "::", "add");
+///         const SIGNATURE: &'static str = "fn(&mut self, u64) -> u64";
+///         const BODY: MethodBody<Counter, (u64,), u64, Never> =
+///             MethodBody::Exclusive(Run::Thread, |value, (by,)| Ok(Counter::add(value, by)));
+///     }
+///     // Collected at link time: whoever serves calls finds it there.
+///     inventory::submit! { MethodEntry::of::<Counter_add>() }
+///
+///     // What `rpc_async()` gives. Those for `rpc_sync()` and `remote()` differ in what they call and return.
+///     #[derive(Clone, Copy)]
+///     pub struct CounterRpcAsync<'a>(Proxy<'a, Counter>);
+///
+///     impl<'a> From<Proxy<'a, Counter>> for CounterRpcAsync<'a> {
+///         fn from(proxy: Proxy<'a, Counter>) -> Self {
+///             Self(proxy)
+///         }
+///     }
+///     impl CounterRpcAsync<'_> {
+///         fn add(self, by: u64) -> RpcFuture<u64, Never> {
+///             self.0.rpc_async(Counter_add, (by,))
+///         }
+///     }
+/// #   #[derive(Clone, Copy)]
+/// #   pub struct CounterRpcSync<'a>(Proxy<'a, Counter>);
+/// #   impl<'a> From<Proxy<'a, Counter>> for CounterRpcSync<'a> {
+/// #       fn from(proxy: Proxy<'a, Counter>) -> Self {
+/// #           Self(proxy)
+/// #       }
+/// #   }
+/// #   impl CounterRpcSync<'_> {
+/// #       fn add(self, by: u64) -> Result<u64, CallError<Never>> {
+/// #           self.0.rpc_sync(Counter_add, (by,))
+/// #       }
+/// #   }
+/// #   #[derive(Clone, Copy)]
+/// #   pub struct CounterRpcRemote<'a>(Proxy<'a, Counter>);
+/// #   impl<'a> From<Proxy<'a, Counter>> for CounterRpcRemote<'a> {
+/// #       fn from(proxy: Proxy<'a, Counter>) -> Self {
+/// #           Self(proxy)
+/// #       }
+/// #   }
+/// #   impl CounterRpcRemote<'_> {
+/// #       fn add(self, by: u64) -> Result<RRef<u64>, CallError<Never>> {
+/// #           self.0.remote(Counter_add, (by,))
+/// #       }
+/// #   }
+///     impl RemoteMethods for Counter {
+///         type Async<'a> = CounterRpcAsync<'a>;
+///         type Sync<'a> = CounterRpcSync<'a>;
+///         type Remote<'a> = CounterRpcRemote<'a>;
+///     }
+/// };
+/// # async fn calls(counter: RRef<Counter>) {
+/// #     counter.rpc_async().add(1);
+/// #     let _ = (counter.rpc_sync().add(1), counter.remote().add(1));
+/// # }
+/// ```
+/// A proxy's method has the visibility, the documentation, the deprecation and the `#[cfg]` of the method;
+/// `#[must_use]` is on the one that returns a future, for there the value is lost with it.
+///
+/// # Restrictions
+/// - The type is [`Send`] and [`Sync`] and borrows nothing. It is not generic, but the block can be that of one
+///   of its instances: `impl Shard<f32>`. One block of a type has the attribute; a trait's has not.
+/// - A method takes `&self` or `&mut self`; one that takes neither is refused unless it has `#[rpc(skip)]`.
+/// - Otherwise as for [`function`](macro@function): arguments and result are owned and have serde, and the
+///   result is `Sync`, because `remote` keeps it where several threads may read it. No type or lifetime
+///   parameters, no `impl Trait`, no `const`, `unsafe` or `extern`.
 #[proc_macro_attribute]
 pub fn methods(options: TokenStream, item: TokenStream) -> TokenStream {
     methods::methods(options.into(), item.into()).into()

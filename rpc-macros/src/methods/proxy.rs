@@ -76,6 +76,7 @@ fn proxy(context: &Context<'_>, methods: &[Remote<'_>], name: &Ident, way: Way) 
     let (value, support) = (context.value, &context.support);
     let methods = methods.iter().map(|method| proxy_method(context, method, way));
     quote! {
+        #[derive(::core::clone::Clone, ::core::marker::Copy)]
         #[must_use = "it calls nothing until one of its methods is called"]
         #[allow(
             unnameable_types,
@@ -99,6 +100,9 @@ fn proxy(context: &Context<'_>, methods: &[Remote<'_>], name: &Ident, way: Way) 
 }
 
 /// A method by its own name and visibility, at its own place: that is where messages about calls point.
+///
+/// It takes the proxy by value, for otherwise `Into::into` and the like would come before a method of that
+/// name.
 fn proxy_method(context: &Context<'_>, remote: &Remote<'_>, way: Way) -> TokenStream {
     let (support, function) = (&context.support, &remote.method.function);
     let attrs = named(&function.attrs, &["cfg", "deprecated", "allow"]);
@@ -120,7 +124,7 @@ fn proxy_method(context: &Context<'_>, remote: &Remote<'_>, way: Way) -> TokenSt
         #(#attrs)*
         #(#must_use)*
         #track_caller
-        #vis fn #name(&self, #(#args: #types),*) -> #returned {
+        #vis fn #name(self, #(#args: #types),*) -> #returned {
             self.0.#call(#unit, (#(#args,)*))
         }
     }

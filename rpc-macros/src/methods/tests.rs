@@ -104,7 +104,7 @@ fn proxies_have_the_methods_names_visibility_and_arguments() {
     let [method] = &proxy_methods(&items, "CounterRpcAsync")[..] else { panic!("one method") };
     assert!(
         method.starts_with(
-            "pub(crate)fnadd(&self,by:u64,arg1:(u8,u8),arg2:u8)->::rpc::macro_support::RpcFuture<u64,"
+            "pub(crate)fnadd(self,by:u64,arg1:(u8,u8),arg2:u8)->::rpc::macro_support::RpcFuture<u64,"
         ),
         "{method}"
     );

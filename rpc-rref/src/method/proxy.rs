@@ -102,6 +102,15 @@ impl<'a, T: 'static> Proxy<'a, T> {
     }
 }
 
+// By hand, because a derive would ask the same of the value.
+impl<T> Clone for Proxy<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Proxy<'_, T> {}
+
 impl<T> fmt::Debug for Proxy<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proxy({:?})", self.rref)
