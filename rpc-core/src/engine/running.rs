@@ -130,3 +130,30 @@ impl Stop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// EN-3
+    #[test]
+    fn who_exceeds_the_bound_of_a_kind_breaks_the_protocol() {
+        let mut running = Running::default();
+        running.begin(1);
+        for call in 0..2 {
+            assert_eq!(running.admit(1, call, Kind::CALL, 2), Ok(true));
+        }
+        assert_eq!(running.admit(1, 9, Kind::CALL, 2), Err(Violation::TooManyRequests { limit: 2 }));
+        for call in 0..CONTROL_IN_FLIGHT_MAX as u64 {
+            assert_eq!(running.admit(1, 100 + call, Kind::REFERENCES, 2), Ok(true));
+        }
+        let limit = CONTROL_IN_FLIGHT_MAX;
+        assert_eq!(running.admit(1, 9, Kind::SHUTDOWN, 2), Err(Violation::TooManyRequests { limit }));
+        running.answered(1, 0, Kind::CALL);
+        assert!(running.admit(1, 9, Kind::SHUTDOWN, 2).is_err());
+        assert_eq!(running.admit(1, 9, Kind::CALL, 2), Ok(true));
+        running.answered(1, 100, Kind::REFERENCES);
+        assert_eq!(running.admit(1, 10, Kind::SHUTDOWN, 2), Ok(true));
+        assert_eq!(running.admit(2, 11, Kind::CALL, 2), Ok(false), "a link that is gone");
+    }
+}

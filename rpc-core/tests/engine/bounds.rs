@@ -1,9 +1,10 @@
 //! EN-3: what happens when a bound is reached.
 
-use rpc_core::{EngineConfig, Failure, HandlerRan, Tensor};
+use rpc_core::{EngineConfig, Failure, HandlerRan, Kind, Outcome, Served, Tensor};
 use rpc_testing::Cluster;
 
 use crate::functions::*;
+use crate::raw::{count, ok, send, serve, until};
 
 async fn cluster(config: EngineConfig) -> Cluster {
     Cluster::builder().workers(["a", "b"]).config(config).build().await.expect("a cluster")
@@ -113,4 +114,113 @@ async fn bytes_that_wait_are_bounded_with_and_without_a_link() {
             assert_eq!(call.await.unwrap(), 1 << 19, "link: {link}");
         }
     }
+}
+
+/// EN-3
+#[tokio::test]
+async fn control_requests_get_through_when_calls_use_up_their_places_and_take_none() {
+    let cluster = cluster(EngineConfig { in_flight_max: 2, ..Default::default() }).await;
+    serve(&cluster, 1, Kind::REFERENCES, |_| Served::Now(ok(b"")));
+    let client = cluster.client("a");
+    // Once while there is no link, and again while there is one and both sides have two calls.
+    let calls = [client.rpc_async("b", hang, (0, None)), client.rpc_async("b", hang, (0, None))];
+    let first = send(&cluster, 1, Kind::REFERENCES, b"");
+    let refused = client.rpc_async("b", add, (1, 1)).await.unwrap_err();
+    assert_eq!(refused.failure(), Some(&overloaded("in_flight_max", 2)));
+    assert_eq!(first.await.unwrap().outcome, Outcome::Ok);
+    until_hanging(0, 2).await;
+    assert_eq!(send(&cluster, 1, Kind::REFERENCES, b"").await.unwrap().outcome, Outcome::Ok);
+    calls.iter().for_each(|call| call.cancel());
+    until_hanging(0, 0).await;
+    cluster.assert_idle().await;
+
+    // As many control requests as calls may be do not keep those from being made, there neither.
+    serve(&cluster, 1, Kind::REFERENCES, |_| Served::Later(Box::pin(std::future::pending())));
+    let controls: Vec<_> = (0..4).map(|_| send(&cluster, 1, Kind::REFERENCES, b"")).collect();
+    until(|| count(&**cluster.agent("b"), "peer.a.serving") == 4).await;
+    let calls = [client.rpc_async("b", add, (1, 1)), client.rpc_async("b", add, (1, 1))];
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 2);
+    }
+    controls.iter().for_each(rpc_core::Reply::cancel);
+    cluster.assert_idle().await;
+}
+
+/// EN-3
+#[tokio::test(start_paused = true)]
+async fn control_requests_are_not_refused_for_the_bytes_that_wait() {
+    #[rpc_macros::function(crate = "rpc_core", inline)]
+    fn large() -> Vec<u8> {
+        vec![0; 2 << 20]
+    }
+    #[rpc_macros::function(crate = "rpc_core", inline)]
+    fn take(bytes: Vec<u8>) -> usize {
+        bytes.len()
+    }
+    let cluster = cluster(EngineConfig { outbox_bytes_max: 1 << 20, ..Default::default() }).await;
+    serve(&cluster, 1, Kind::REFERENCES, |_| Served::Now(ok(b"")));
+    let client = cluster.client("a");
+    // What waits at the caller, without a link and with one.
+    for _ in 0..2 {
+        cluster.partition("a", "b");
+        let mut taken = Vec::new();
+        let refused = loop {
+            let mut call = Box::pin(client.rpc_async("b", take, (vec![0_u8; 2 << 20],)));
+            match now(&mut call) {
+                Some(refused) => break refused.unwrap_err(),
+                None => taken.push(call),
+            }
+        };
+        assert_eq!(refused.failure(), Some(&overloaded("outbox_bytes_max", 1 << 20)));
+        let control = send(&cluster, 1, Kind::REFERENCES, b"");
+        assert!(!control.is_done(), "it waits its turn");
+        cluster.heal("a", "b");
+        assert_eq!(control.await.unwrap().outcome, Outcome::Ok);
+        for call in taken {
+            assert_eq!(call.await.unwrap(), 2 << 20);
+        }
+    }
+    // What waits at the callee: replies that the caller does not get.
+    cluster.network().partition_one_way(cluster.address("b"), cluster.address("a"));
+    let mut replies = vec![client.rpc_async("b", large, ())];
+    cluster.network().until(|frames| !frames.is_empty()).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    replies.push(client.rpc_async("b", large, ()));
+    until(|| count(&**cluster.agent("b"), "peer.a.queued_bytes") > 1 << 20).await;
+    let (control, call) = (send(&cluster, 1, Kind::REFERENCES, b""), client.rpc_async("b", add, (1, 1)));
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    cluster.heal("a", "b");
+    assert_eq!(control.await.unwrap().outcome, Outcome::Ok);
+    assert_eq!(call.await.unwrap_err().failure(), Some(&overloaded("outbox_bytes_max", 1 << 20)));
+    for reply in replies {
+        assert_eq!(reply.await.unwrap().len(), 2 << 20);
+    }
+}
+
+/// What `future` has now, if it is done.
+fn now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::Pin::new(future).poll(&mut cx) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+/// EN-3
+#[tokio::test(start_paused = true)]
+async fn control_requests_that_nobody_answers_are_bounded_too() {
+    let cluster = cluster(EngineConfig::default()).await;
+    serve(&cluster, 1, Kind::REFERENCES, |_| Served::Later(Box::pin(std::future::pending())));
+    let mut sent = Vec::new();
+    let refused = loop {
+        let mut reply = send(&cluster, 1, Kind::REFERENCES, b"");
+        match now(&mut reply) {
+            Some(refused) => break refused.unwrap_err(),
+            None => sent.push(reply),
+        }
+    };
+    assert_eq!(refused, overloaded("control requests", sent.len() as u64));
+    assert!((16..=256).contains(&sent.len()), "{}", sent.len());
+    until(|| count(&**cluster.agent("b"), "peer.a.serving") == sent.len() as u64).await;
+    assert_eq!(cluster.client("a").rpc_async("b", add, (1, 1)).await.unwrap(), 2, "the link lives");
 }

@@ -1,10 +1,14 @@
-//! The engine over an in-memory network: the invariants EN-1 to EN-4, and what callers see.
+//! The engine over an in-memory network: the invariants EN-1 to EN-5, and what callers see.
 
+mod after;
 mod blocking;
 mod bounds;
 mod calls;
 mod deadlines;
 mod errors;
 mod functions;
+mod handles;
 mod links;
+mod raw;
 mod shutdown;
+mod watchers;
