@@ -38,8 +38,10 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     /// Dropping the reply detaches: the request is sent and served all the same.
     ///
     /// # For implementors
-    /// Complete the promise of every reply exactly once, whatever happens to the peer. Requests to one
-    /// worker leave in call order; responses may come in any order.
+    /// Complete the promise of every reply, whatever happens to the peer. Requests to one worker leave in call
+    /// order; responses may come in any order. A response that arrives when its call has ended, by a timeout
+    /// ([`Promise::give_up`](crate::Promise::give_up)) or a cancellation, completes its promise all the same: if it
+    /// is dropped, the [handles](crate::handles) in it stay pinned by the callee until the link goes.
     fn send(&self, to: WorkerId, request: Request) -> Reply;
 
     /// Has `handler` serve all requests of `kind`; it replaces the one that was there.
@@ -55,9 +57,9 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     /// Tells `watcher` from now on what happens to the links and to the peers, for as long as it lives.
     ///
     /// # For implementors
-    /// Hold the watcher weakly, hold no lock while it is called, and call it in the order in which things happen
-    /// to one peer. Report [`PeerEvent::LinkDown`] for each loss after which a response may not arrive that
-    /// its handler has given, with the number that [`Incoming::link`] had for its request.
+    /// Hold the watcher weakly, and no lock while it is called. Report [`PeerEvent::LinkDown`] for each loss after
+    /// which a response may not arrive that its handler has given, with the number that [`Incoming::link`] had
+    /// for its request.
     ///
     /// An agent that cannot lose a response needs none of this. One that can and reports nothing keeps
     /// correct, but [handles](crate::handles) in results that were lost on the way stay pinned by who sent them
@@ -84,7 +86,7 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// What has happened to a peer.
+/// What has happened to a peer. What happens at almost the same time may be told in any order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PeerEvent {
@@ -138,7 +140,8 @@ pub enum Served {
     /// Runs on a thread of its own.
     Blocking(Box<dyn FnOnce() -> Response + Send>),
     /// Something has to be waited for before it is known how the request runs. Polled and dropped like
-    /// [`Later`](Self::Later); what it yields is served in its turn.
+    /// [`Later`](Self::Later); what it yields is served in its turn, and may be `After` again. An agent written by
+    /// hand awaits it, or leaves all of that to [`response`](Self::response).
     After(BoxFuture<'static, Served>),
 }
 
