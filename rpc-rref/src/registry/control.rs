@@ -137,6 +137,7 @@ impl State {
         // Requests of its may wait until it is listed.
         if let Msg::Register { rref, .. } | Msg::Abort { rref } = msg {
             self.wake(Key::Value(rref));
+            self.watch_creator(rref);
         }
     }
 }

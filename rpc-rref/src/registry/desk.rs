@@ -90,7 +90,10 @@ impl Registry {
             let mut accept = |handle: &Travelling| -> AnyHandle {
                 let Travelling { rref, transfer } = *handle;
                 match state.table.receive(from, rref, transfer) {
-                    Ok(true) => self.handle(state, rref, Place::In(place)),
+                    Ok(true) => {
+                        state.watch_creator(rref);
+                        self.handle(state, rref, Place::In(place))
+                    }
                     Ok(false) => Arc::new(DeadHandle(rref)),
                     Err(violation) => {
                         tracing::warn!(%from, "refused a reference: {violation}");

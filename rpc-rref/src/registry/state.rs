@@ -162,6 +162,20 @@ impl State {
         self.touched.insert(to);
     }
 
+    /// Somebody may wait for the creator of `rref` to ask for it: its death is to be heard of. A link that is
+    /// there tells; where there has been none, one is made.
+    pub(super) fn watch_creator(&mut self, rref: RRefId) {
+        let RRefId { owner, creator, .. } = rref;
+        let is_expected = owner == self.me
+            && creator != self.me
+            && self.table.owned(rref).is_some()
+            && !self.table.is_confirmed(rref)
+            && self.table.failure(rref).is_none();
+        if is_expected && self.met.insert(creator) {
+            self.probe(creator);
+        }
+    }
+
     /// Wakes who waits for `key`, when the lock is free.
     pub(crate) fn wake(&mut self, key: Key) {
         if let Some(waiting) = self.waiting.remove(&key) {

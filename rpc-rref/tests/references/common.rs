@@ -1,25 +1,37 @@
-//! Workers with registries, and functions that they call.
+//! Workers with registries over a network in memory, and what tests do to them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rpc_core::{Client, FunctionTable, Host};
+use parking_lot::Mutex;
+use rpc_core::{Client, Failure, FunctionTable, Host, ReferenceError, WorkerId};
 use rpc_rref::{RRef, Registry};
-use rpc_testing::Cluster;
+use rpc_testing::{ActiveRule, Cluster, Rule};
 
-/// A cluster whose workers count references.
-pub struct Refs {
-    pub cluster: Cluster,
+use crate::functions::{Tracked, fresh, keep, taken};
+
+/// The requests of the reference protocol, by [`Header::kind`](rpc_core::wire::Header::kind).
+pub(crate) const CONTROL: u8 = 0x12;
+pub(crate) const CREATE: u8 = 0x13;
+pub(crate) const FETCH: u8 = 0x14;
+pub(crate) const METHOD: u8 = 0x15;
+
+/// A cluster whose workers count references. A worker is given by its rank.
+pub(crate) struct Refs {
+    pub(crate) cluster: Cluster,
     registries: Vec<Arc<Registry>>,
     _hosts: Vec<Arc<dyn Host>>,
+    killed: Mutex<BTreeSet<usize>>,
 }
 
 impl Refs {
     /// `n` workers, `worker0` and so on.
-    pub async fn new(n: usize) -> Self {
+    pub(crate) async fn new(n: usize) -> Self {
         Self::over(Cluster::new(n).await)
     }
 
-    pub fn over(cluster: Cluster) -> Self {
+    pub(crate) fn over(cluster: Cluster) -> Self {
         let functions = Arc::new(FunctionTable::linked().unwrap());
         let (mut registries, mut hosts) = (Vec::new(), Vec::new());
         for member in cluster.group().members() {
@@ -28,38 +40,141 @@ impl Refs {
             registries.push(Registry::start(&client, Arc::clone(&functions), Arc::downgrade(&host)).unwrap());
             hosts.push(host);
         }
-        Self { cluster, registries, _hosts: hosts }
+        Self { cluster, registries, _hosts: hosts, killed: Mutex::default() }
     }
 
-    pub fn registry(&self, worker: usize) -> &Arc<Registry> {
+    pub(crate) fn registry(&self, worker: usize) -> &Arc<Registry> {
         &self.registries[worker]
     }
 
-    pub fn client(&self, worker: u32) -> &Client {
-        self.cluster.client(rpc_core::WorkerId(worker))
+    pub(crate) fn client(&self, worker: usize) -> &Client {
+        self.cluster.client(id(worker))
     }
 
-    /// Lets everything that is on its way arrive, and asserts that nobody owns or uses anything any more.
-    pub async fn assert_empty(&self) {
-        for _ in 0..2_000 {
-            if self.registries.iter().all(|registry| registry.is_idle()) {
+    pub(crate) fn address(&self, worker: usize) -> &str {
+        self.cluster.address(id(worker))
+    }
+
+    /// A reference to a new value on `worker`, and the value's ticket.
+    pub(crate) fn own(&self, worker: usize) -> (RRef<Tracked>, u64) {
+        let ticket = fresh();
+        (RRef::new(self.registry(worker), Tracked::new(ticket)), ticket)
+    }
+
+    /// Sends `rref` from worker `from` to worker `to`; what comes out there.
+    pub(crate) async fn pass(&self, from: usize, to: usize, rref: &RRef<Tracked>) -> RRef<Tracked> {
+        let ticket = fresh();
+        self.client(from).rpc_async(name(to).as_str(), keep, (ticket, rref.clone())).await.unwrap();
+        taken(ticket)
+    }
+
+    /// Puts a rule for frames from one worker to another into force.
+    pub(crate) fn rule(&self, from: usize, to: usize, rule: Rule) -> ActiveRule {
+        self.cluster.network().add(rule.from(self.address(from)).to(self.address(to)))
+    }
+
+    /// Counts the frames of `kind` from one worker to another, unless a rule before it picks them.
+    pub(crate) fn count(&self, from: usize, to: usize, kind: u8) -> ActiveRule {
+        self.rule(from, to, Rule::delay(Duration::ZERO).kind(kind))
+    }
+
+    /// Counts the frames of `kind` between all workers.
+    pub(crate) fn count_all(&self, kind: u8) -> ActiveRule {
+        self.cluster.network().add(Rule::delay(Duration::ZERO).kind(kind))
+    }
+
+    pub(crate) fn cut(&self, a: usize, b: usize) -> usize {
+        self.cluster.cut(id(a), id(b))
+    }
+
+    pub(crate) fn kill(&self, worker: usize) {
+        self.cluster.kill(id(worker));
+        self.killed.lock().insert(worker);
+    }
+
+    /// Lets all that can happen without waiting happen: a paused clock advances when nobody has anything
+    /// to do.
+    pub(crate) async fn settle(&self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Lets everything that is on its way arrive, and asserts that no living worker owns or uses anything
+    /// any more.
+    pub(crate) async fn assert_empty(&self) {
+        self.assert_empty_but(usize::MAX).await;
+    }
+
+    /// As [`assert_empty`](Self::assert_empty), of all but one.
+    pub(crate) async fn assert_empty_but(&self, other: usize) {
+        for _ in 0..12_000 {
+            if self.busy(other).next().is_none() {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let busy = self.registries.iter().filter(|registry| !registry.is_idle());
         let left: Vec<String> =
-            busy.map(|registry| format!("{}: {registry:#?}", registry.worker())).collect();
+            self.busy(other).map(|registry| format!("{}: {registry:#?}", registry.worker())).collect();
         panic!("something is left:\n{}", left.join("\n"));
+    }
+
+    fn busy(&self, other: usize) -> impl Iterator<Item = &Arc<Registry>> {
+        let mut idle = self.killed.lock().clone();
+        idle.insert(other);
+        let asked = self.registries.iter().enumerate().filter(move |(rank, _)| !idle.contains(rank));
+        asked.map(|(_, registry)| registry).filter(|registry| !registry.is_idle())
     }
 }
 
-#[rpc_macros::function(crate = "rpc_core", inline)]
-pub fn text_of(n: u32) -> String {
-    format!("value {n}")
+pub(crate) fn id(worker: usize) -> WorkerId {
+    WorkerId(worker as u32)
 }
 
-#[rpc_macros::function(crate = "rpc_core")]
-pub async fn read(text: RRef<String>) -> Result<String, rpc_core::CallError> {
-    text.to_here().await
+pub(crate) fn name(worker: usize) -> String {
+    format!("worker{worker}")
+}
+
+pub(crate) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// What is wrong with a reference, as a call says.
+#[track_caller]
+pub(crate) fn reference_error<E: std::fmt::Debug>(error: &rpc_core::CallError<E>) -> &ReferenceError {
+    match error.failure() {
+        Some(Failure::Reference(error)) => error,
+        _ => panic!("not an error of a reference: {error:?}"),
+    }
+}
+
+/// Asserts that the result of a call is an error of a reference that matches.
+macro_rules! assert_reference {
+    ($result:expr, $pattern:pat) => {{
+        let error = $result.unwrap_err();
+        let reference = $crate::common::reference_error(&error);
+        assert!(matches!(reference, $pattern), "{reference:?}");
+    }};
+}
+pub(crate) use assert_reference;
+
+/// Awaits something that is to end within `most` of the clock's time.
+pub(crate) async fn within<F: Future>(most: Duration, future: F) -> F::Output {
+    let start = tokio::time::Instant::now();
+    match tokio::time::timeout(most, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("it is not there after {:?}", start.elapsed()),
+    }
+}
+
+/// Waits for what a thread does, which no paused clock knows of.
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(10), "not so after 10 s: {what}");
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
+    }
 }

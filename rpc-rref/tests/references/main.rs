@@ -1,8 +1,13 @@
 //! References between workers over a network in memory, on a paused clock.
+//!
+//! The files `t_*` have a test for each row of the matrix that a protocol of references has to pass, by its
+//! number: T1 to T17. What a network of links and frames cannot do to a message (repeat it on one link, let
+//! it overtake another in its lane) is done to tables and streams in the crate's own tests; here is what comes
+//! nearest: a link that is lost with what was on it, or a request made by hand.
 
 mod common;
-mod crashes;
-mod lifetime;
-mod methods;
-mod sharing;
+mod functions;
+mod raw;
+mod t_creation;
+mod t_sharing;
 mod values;

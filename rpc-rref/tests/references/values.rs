@@ -3,7 +3,8 @@
 use rpc_core::ReferenceError;
 use rpc_rref::RRef;
 
-use crate::common::{Refs, read, text_of};
+use crate::common::Refs;
+use crate::functions::{read, text_of};
 
 #[tokio::test(start_paused = true)]
 async fn a_value_is_made_where_it_was_asked_for_and_copied_from_there() {
@@ -21,10 +22,10 @@ async fn a_value_is_made_where_it_was_asked_for_and_copied_from_there() {
 #[tokio::test(start_paused = true)]
 async fn a_reference_passed_on_reads_the_same_value() {
     let refs = Refs::new(3).await;
-    let text = RRef::new(refs.registry(0), String::from("mine"));
-    let back = refs.client(0).rpc_async("worker1", read, (text.clone(),)).await.unwrap();
-    assert_eq!(back, "mine");
-    drop(text);
+    let (mine, value) = refs.own(0);
+    let back = refs.client(0).rpc_async("worker1", read, (mine.clone(),)).await.unwrap();
+    assert_eq!(back, value);
+    drop(mine);
     refs.assert_empty().await;
 }
 
