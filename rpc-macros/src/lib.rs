@@ -193,7 +193,8 @@ pub fn function(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # How methods of one value run
 /// Those that take `&self` run side by side; one that takes `&mut self` runs alone. An `async` method has the
-/// value to itself in the same way until it has ended, and holds no thread while it waits.
+/// value in the same way until it has ended, and holds no thread while it waits. A method that calls one of
+/// its own value for which it would wait for ever gets `ReferenceError::WouldDeadlock` instead.
 ///
 /// | written | runs, once it has its value |
 /// |---|---|

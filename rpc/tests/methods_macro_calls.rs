@@ -121,6 +121,14 @@ impl Counter {
         Worker::current().rpc_sync(&whom, own_name, ())
     }
 
+    async fn add_through(&mut self, itself: RRef<Counter>) -> Result<u64, CallError> {
+        itself.rpc_async().add(1).await
+    }
+
+    async fn read_through(&self, itself: RRef<Counter>) -> Result<u64, CallError> {
+        itself.rpc_async().value().await
+    }
+
     fn scaled(&self, tensor: Tensor) -> Tensor {
         let values: Vec<f32> =
             tensor.as_slice().expect("f32").iter().map(|v: &f32| v * self.n as f32).collect();
@@ -375,6 +383,19 @@ async fn only_a_method_on_a_thread_may_wait() {
     let error = counter.rpc_async().ask_and_wait_in_place("worker0".into()).await.unwrap_err();
     let inner = error.handler_error().expect("the method passes on what it got");
     assert_eq!(inner.failure(), Some(&Failure::WouldBlock));
+    drop(counter);
+    job.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_method_that_would_wait_for_itself_is_told_so() {
+    let job = Job::start(2).await;
+    let counter = job.counter("worker1", 1).await;
+    let error = counter.rpc_async().add_through(counter.clone()).timeout(PATIENCE).await.unwrap_err();
+    let inner = error.handler_error().and_then(CallError::failure).expect("the method passes on what it got");
+    let Failure::Reference(inner) = inner else { panic!("{inner:?}") };
+    assert!(matches!(**inner, ReferenceError::WouldDeadlock { .. }), "{inner:?}");
+    assert_eq!(counter.rpc_async().read_through(counter.clone()).timeout(PATIENCE).await, Ok(1));
     drop(counter);
     job.end().await;
 }
