@@ -154,19 +154,30 @@ impl<T> RRef<T> {
     }
 }
 
-impl<T: RemoteMethods> RRef<T> {
+/// A second parameter for what is returned, rather than `T::Async<'_>`, because rustc then explains what is
+/// missing of a type without remote methods.
+impl<T> RRef<T> {
     /// Calls a method of the value where it is: `counter.rpc_async().add(5).await?`.
-    pub fn rpc_async(&self) -> T::Async<'_> {
+    pub fn rpc_async<'a, P: From<Proxy<'a, T>>>(&'a self) -> P
+    where
+        T: RemoteMethods<Async<'a> = P>,
+    {
         Proxy::new(self).into()
     }
 
     /// As [`rpc_async`](Self::rpc_async), blocking this thread: `counter.rpc_sync().add(5)?`.
-    pub fn rpc_sync(&self) -> T::Sync<'_> {
+    pub fn rpc_sync<'a, P: From<Proxy<'a, T>>>(&'a self) -> P
+    where
+        T: RemoteMethods<Sync<'a> = P>,
+    {
         Proxy::new(self).into()
     }
 
     /// Has a method run whose result stays with the owner: `let sum: RRef<u64> = counter.remote().add(5)?`.
-    pub fn remote(&self) -> T::Remote<'_> {
+    pub fn remote<'a, P: From<Proxy<'a, T>>>(&'a self) -> P
+    where
+        T: RemoteMethods<Remote<'a> = P>,
+    {
         Proxy::new(self).into()
     }
 }

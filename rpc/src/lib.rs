@@ -103,6 +103,7 @@ pub use rpc_core::{
 };
 pub use rpc_macros::{function, methods};
 pub use rpc_rendezvous::MemoryStore;
+pub use rpc_rref::method::RemoteMethods;
 pub use rpc_rref::{RRef, Registry, WeakRRef};
 
 pub use crate::backends::default_backends;

@@ -13,7 +13,7 @@ use super::{BoxFuture, FunctionBody, FunctionEntry, FunctionId, FunctionTable, R
 use crate::agent::{Handler, Incoming, Served};
 use crate::client::Client;
 use crate::codec::Codecs;
-use crate::context::Host;
+use crate::context::{Host, NoBlocking};
 use crate::error::CreationError;
 use crate::message::{Outcome, Response};
 
@@ -128,12 +128,19 @@ where
 /// Serves one call of `F`; a [`FunctionEntry`] holds this with `F` erased.
 pub(super) fn serve<F: RemoteFunction>(mut serving: Serving, sink: Sink) -> Served {
     match F::BODY {
-        FunctionBody::Inline(body) => Served::Now(run::<F>(&mut serving, sink, body)),
+        // Also where it had to wait for its arguments, and runs in a task.
+        FunctionBody::Inline(body) => Served::Now(in_place(|| run::<F>(&mut serving, sink, body))),
         FunctionBody::Blocking(body) => {
             Served::Blocking(Box::new(move || run::<F>(&mut serving, sink, body)))
         }
         FunctionBody::Async(body) => start::<F>(serving, sink, body),
     }
+}
+
+/// Runs what must not block, because it is in the loop that reads a link.
+pub fn in_place<R>(run: impl FnOnce() -> R) -> R {
+    let _entered = NoBlocking::enter();
+    run()
 }
 
 fn run<F: RemoteFunction>(serving: &mut Serving, sink: Sink, body: fn(F::Args) -> ResultOf<F>) -> Response {

@@ -74,8 +74,10 @@ pub struct Slot<T>(Arc<RwLock<Inner<T>>>);
 
 struct Inner<T> {
     value: T,
-    encode: Option<fn(&T, Purpose<'_>) -> Result<Encoded, CodecError>>,
+    encode: Option<Encode<T>>,
 }
+
+type Encode<T> = fn(&T, Purpose<'_>) -> Result<Encoded, CodecError>;
 
 /// What an encoding is for.
 #[derive(Clone, Copy)]

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::entry::FunctionEntry;
-pub use self::handler::{FunctionHandler, kept};
+pub use self::handler::{FunctionHandler, in_place, kept};
 pub use self::id::FunctionId;
 pub use self::keep::{Keeper, Kept, Slot, SlotRead, SlotWrite, Stored, StoredRead};
 pub use self::serving::Serving;

@@ -11,7 +11,7 @@ use crate::agent::Incoming;
 use crate::aside;
 use crate::client::Client;
 use crate::codec::{CodecError, Codecs, Encoded};
-use crate::context::{CallContext, NoBlocking};
+use crate::context::CallContext;
 use crate::error::{Failure, ReferenceError};
 use crate::function::BoxFuture;
 use crate::handles::AnyHandle;
@@ -126,15 +126,6 @@ impl Serving {
             let _entered = self.context.enter_async();
             f()
         })
-    }
-
-    /// As [`run`](Self::run) for what runs in the loop that reads the link.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run).
-    pub fn run_inline<R>(&self, f: impl FnOnce() -> R) -> Result<R, Response> {
-        let _in_place = NoBlocking::enter();
-        self.run(f)
     }
 
     /// The response for what a function has returned.

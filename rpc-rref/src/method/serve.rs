@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use rpc_core::{
     BoxFuture, FunctionId, Incoming, Keeper, Kept, Outcome, ReferenceError, Response, Served, Serving, Slot,
-    SlotRead, SlotWrite, Stored, WorkerId, kept,
+    SlotRead, SlotWrite, Stored, WorkerId, in_place, kept,
 };
 use serde::{Deserialize, Serialize};
 
@@ -223,7 +223,7 @@ fn mismatch() -> Response {
 
 fn at(run: Run, job: impl FnOnce() -> Response + Send + 'static) -> Served {
     match run {
-        Run::Inline => Served::Now(job()),
+        Run::Inline => Served::Now(in_place(job)),
         Run::Thread => Served::Blocking(Box::new(job)),
     }
 }

@@ -108,17 +108,15 @@ impl Registry {
             created = Some(handle);
             Ok(Some(Aside { bytes, sent: Box::new(sent) }))
         });
-        match created {
-            // How the request ends is the concern of what was sent with it.
-            Some(handle) => Ok(handle),
-            None => match future.wait_timeout(std::time::Duration::ZERO) {
-                Ok(Err(error)) => Err(error),
-                Ok(Ok(())) | Err(_) => Err(CallError::not_made(
-                    &self.describe(to),
-                    head.function,
-                    Failure::Encode { reason: "the request was not made".into() },
-                )),
-            },
+        // One that has failed by now was not sent; how others end is the concern of what was sent with them.
+        match (created, future.wait_timeout(std::time::Duration::ZERO)) {
+            (Some(handle), Err(_) | Ok(Ok(()))) => Ok(handle),
+            (_, Ok(Err(error))) => Err(error),
+            (None, Err(_) | Ok(Ok(()))) => Err(CallError::not_made(
+                &self.describe(to),
+                head.function,
+                Failure::Encode { reason: "the request was not made".into() },
+            )),
         }
     }
 
