@@ -25,6 +25,11 @@ impl Handle {
         &self.owner
     }
 
+    /// Where it came to be.
+    pub(crate) fn place(&self) -> PlaceId {
+        self.place
+    }
+
     /// The registry that counts it.
     ///
     /// # Errors

@@ -62,11 +62,13 @@ mod serial;
 
 pub mod method;
 pub mod proto;
+pub mod report;
 
 // The public interface is:
 pub use crate::local::{LocalMut, LocalRef, ReadGuard, WriteGuard};
 pub use crate::proto::RRefId;
 pub use crate::registry::Registry;
+pub use crate::report::{Leak, LeakPolicy, LeakReport, RRefList};
 pub use crate::rref::{RRef, WeakRRef};
 
 /// What the macros of this framework expand to. Not part of the public interface.

@@ -20,6 +20,7 @@ use super::wait::Key;
 use super::{Registry, chores};
 use crate::proto::Msg;
 use crate::proto::stream::{Accepted, Inbound, Outbound};
+use crate::report::Tell;
 
 /// Of the requests that carry batches: one of the framework's control kinds, which no load refuses.
 pub(super) const CONTROL: Kind = Kind(0x12);
@@ -38,6 +39,8 @@ const UNSERVED_MAX: u32 = 50;
 pub(crate) enum Entry {
     /// Of the counting protocol.
     Msg(Msg),
+    /// Of the leak check.
+    Tell(Box<Tell>),
 }
 
 /// The two directions between this worker and a peer.
@@ -120,12 +123,14 @@ impl State {
         }
         self.table.peer_dead(peer);
         self.streams.remove(&peer);
+        self.report.peer_gone(peer);
         self.wake(Key::Peer(peer));
     }
 
     fn handle_entry(&mut self, from: WorkerId, entry: Entry) {
         match entry {
             Entry::Msg(msg) => self.handle_msg(from, msg),
+            Entry::Tell(tell) => self.handle_tell(from, *tell),
         }
     }
 
@@ -192,7 +197,8 @@ impl Registry {
                         tracing::info!(%to, "it does not take messages about references: {why}");
                     }
                     stream.failures += 1;
-                    let unserved = matches!(why, Failure::UnknownKind) && stream.failures > UNSERVED_MAX;
+                    let starts = stream.failures <= UNSERVED_MAX && state.phase == Phase::Open;
+                    let unserved = matches!(why, Failure::UnknownKind) && !starts;
                     stream.waits = !unserved;
                     let delay = (!unserved).then(|| chores::backoff(stream.failures));
                     state.wake(Key::Peer(to));
@@ -224,7 +230,7 @@ impl Registry {
     pub(super) fn peer_is_gone(&self, peer: WorkerId, why: &Failure) {
         self.change_in_place(|state| match (why, state.phase) {
             // What it still held is leaked, and will be reported.
-            (Failure::Departed, Phase::Leaving) => {
+            (Failure::Departed, Phase::Leaving) if state.report.is_final() => {
                 state.streams.remove(&peer);
                 state.wake(Key::Peer(peer));
             }

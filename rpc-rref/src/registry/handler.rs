@@ -18,7 +18,10 @@ pub(crate) const METHOD: Kind = Kind(0x15);
 /// Run a method of a value and keep its result.
 pub(crate) const CREATE_BY_METHOD: Kind = Kind(0x16);
 
-pub(super) const KINDS: [Kind; 6] = [CONTROL, CREATE, FETCH, METHOD, CREATE_BY_METHOD, CHORE];
+/// Say who holds what.
+pub(crate) const REPORT: Kind = Kind(0x18);
+
+pub(super) const KINDS: [Kind; 7] = [CONTROL, CREATE, FETCH, METHOD, CREATE_BY_METHOD, CHORE, REPORT];
 
 /// Serves one kind.
 pub(super) struct ReferenceHandler {
@@ -40,6 +43,7 @@ impl Handler for ReferenceHandler {
         match self.kind {
             CONTROL => return Served::Now(registry.serve_control(&incoming)),
             CHORE => return registry.serve_chore(&incoming),
+            REPORT => return registry.serve_report(&incoming),
             _ => {}
         }
         let Incoming { from, mut request, context, link } = incoming;

@@ -41,11 +41,13 @@ use rpc_core::{
     Agent, CallContext, Client, FunctionTable, Host, PeerWatcher, TableError, WorkerId, WorkerInfo,
 };
 
+pub(crate) use self::control::Entry;
 pub(crate) use self::desk::Travelling;
 pub(crate) use self::fetch::{InUse, value_for};
 pub(crate) use self::handler::{CREATE_BY_METHOD, METHOD};
-pub(crate) use self::places::{Place, PlaceId};
-pub(crate) use self::state::State;
+pub(crate) use self::handler::REPORT;
+pub(crate) use self::places::{PLACE_BYTES_MAX, Place, PlaceId};
+pub(crate) use self::state::{Phase, State};
 pub(crate) use self::verdict::{Holding, Use};
 pub(crate) use self::wait::{Borrow, Borrowed, Wanted};
 
@@ -202,7 +204,7 @@ impl Registry {
     }
 
     fn apply(&self, effects: Effects) {
-        let Effects { freed, wake, spent, batches } = effects;
+        let Effects { freed, wake, spent, batches, speak } = effects;
         for batch in batches {
             self.send_batches(batch);
         }
@@ -210,6 +212,9 @@ impl Registry {
             waker.wake();
         }
         drop((freed, spent));
+        if speak {
+            self.speak_later();
+        }
     }
 
     /// Whether no value is shared or used here, and no handle or message about one is on its way.

@@ -29,8 +29,15 @@ impl fmt::Display for Place {
 }
 
 /// Stands for a place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlaceId(u32);
+
+/// A place that is not known.
+impl Default for PlaceId {
+    fn default() -> Self {
+        Self(u32::MAX)
+    }
+}
 
 /// All places that something here came from. Bounded by the places in the programs of the group, and by
 /// [`PLACES_MAX`].
@@ -62,7 +69,7 @@ impl Places {
             return *id;
         }
         if self.texts.len() >= PLACES_MAX {
-            return PlaceId(u32::MAX);
+            return PlaceId::default();
         }
         let id = PlaceId(self.texts.len() as u32); // below PLACES_MAX
         let text: Arc<str> = text.into();

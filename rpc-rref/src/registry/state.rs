@@ -11,6 +11,7 @@ use super::control::{Batch, Entry, Stream};
 use super::places::{Place, PlaceId, Places};
 use super::wait::{Key, Queued};
 use crate::proto::{Event, RRefId, Table};
+use crate::report::Reporting;
 
 /// What the owner keeps with a value.
 #[derive(Default)]
@@ -48,6 +49,8 @@ pub(crate) struct Effects {
     /// Wakers of those that wait no more: dropping one may end a task, and that is its user's code.
     pub(crate) spent: Vec<Waker>,
     pub(crate) batches: Vec<Batch>,
+    /// It is time to look into the values and tell what is inside.
+    pub(crate) speak: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,7 @@ pub(crate) struct State {
     /// Workers that are gone.
     pub(crate) dead: BTreeSet<WorkerId>,
     pub(crate) phase: Phase,
+    pub(crate) report: Reporting,
     pub(crate) started: Instant,
     woken: Vec<Waker>,
     spent: Vec<Waker>,
@@ -106,6 +110,7 @@ impl State {
             met: BTreeSet::new(),
             dead: BTreeSet::new(),
             phase: Phase::Open,
+            report: Reporting::default(),
             started: Instant::now(),
             woken: Vec::new(),
             spent: Vec::new(),
@@ -140,6 +145,7 @@ impl State {
                 break;
             }
         }
+        effects.speak = self.step_report();
         for to in std::mem::take(&mut self.touched) {
             if let Some(stream) = self.streams.get_mut(&to)
                 && let Some(batch) = stream.next_batch(to)
@@ -213,6 +219,7 @@ impl State {
             } else {
                 used.more.get_or_insert_default().push(id);
             }
+            self.tell_new_handle(rref, id);
         }
         id
     }
