@@ -8,6 +8,10 @@
 mod common;
 mod functions;
 mod raw;
+mod t_calls;
 mod t_creation;
+mod t_deaths;
+mod t_endings;
+mod t_shapes;
 mod t_sharing;
 mod values;
