@@ -21,30 +21,34 @@ enum Heard {
     Arrived,
 }
 
-/// A desk that notes what it hears, and that the caller counts as active when it does.
+/// A desk that notes what it hears.
 struct Desk {
     agent: Weak<dyn Agent>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    /// With how many requests were active at that time.
+    heard: Mutex<Vec<(Heard, u64)>>,
 }
 
 impl Desk {
     fn note(&self, heard: Heard) {
-        if let Some(agent) = self.agent.upgrade() {
-            assert!(count(&*agent, "requests.active") > 0, "SD-1: it counts until {heard:?} is over");
-        }
-        self.heard.lock().push(heard);
+        let agent = self.agent.upgrade().expect("a living agent");
+        self.heard.lock().push((heard, count(&*agent, "requests.active")));
     }
 
     fn watch(cluster: &Cluster, to: u32, reply: &Reply) -> Arc<Self> {
         let agent = Arc::downgrade(cluster.agent(0));
-        let desk = Arc::new(Self { agent, heard: Arc::default() });
+        let desk = Arc::new(Self { agent, heard: Mutex::default() });
         let sent = Sent { desk: Arc::clone(&desk), over: false };
         reply.watch(Arc::clone(&desk) as Arc<dyn HandleDesk>, WorkerId(to), "f", Some(Box::new(sent)));
         desk
     }
 
     fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().clone()
+        let heard = self.heard.lock();
+        assert!(
+            heard.iter().all(|(_, active)| *active > 0),
+            "SD-1: a call counts until this is over: {heard:?}"
+        );
+        heard.iter().map(|(heard, _)| heard.clone()).collect()
     }
 
     async fn until_heard(&self, wanted: usize) -> Vec<Heard> {
