@@ -228,7 +228,7 @@ impl Registry {
 
     /// Takes it that `peer` is gone, as `why` says.
     pub(super) fn peer_is_gone(&self, peer: WorkerId, why: &Failure) {
-        self.change_in_place(|state| match (why, state.phase) {
+        self.change(|state| match (why, state.phase) {
             // What it still held is leaked, and will be reported.
             (Failure::Departed, Phase::Leaving) if state.report.is_final() => {
                 state.streams.remove(&peer);
@@ -246,7 +246,7 @@ impl Registry {
             Ok(batch) => batch,
             Err(error) => return Response::failed(Outcome::BadArguments, &[&error.to_string()]),
         };
-        self.change_in_place(|state| {
+        self.change(|state| {
             if state.phase == Phase::Closed || state.dead.contains(&from) {
                 return Response::failed(Outcome::ShuttingDown, &[]);
             }
@@ -271,7 +271,7 @@ impl Registry {
 impl PeerWatcher for Registry {
     fn peer_event(&self, peer: WorkerId, event: PeerEvent) {
         match event {
-            PeerEvent::LinkDown { link } => self.change_in_place(|state| {
+            PeerEvent::LinkDown { link } => self.change(|state| {
                 state.table.link_down(peer, link);
                 if state.met.contains(&peer) {
                     state.probe(peer);

@@ -176,7 +176,7 @@ impl Registry {
             |error: &dyn std::fmt::Display| Response::failed(Outcome::BadArguments, &[&error.to_string()]);
         let aside: CreateAside<'_> = postcard::from_bytes(aside).map_err(|error| bad(&error))?;
         let rref = aside.rref;
-        self.change_in_place(|state| {
+        self.change(|state| {
             if from != self.me() {
                 state.met.insert(from);
                 match state.table.handle_create(from, rref) {

@@ -15,6 +15,7 @@
 //! - `create`, `fetch`: how a value comes to be, and is read from elsewhere.
 //! - `wait`: what waits for a value to be there, or to be free.
 //! - `verdict`: whether the owner of a value is gone.
+//! - `trash`: how values are dropped.
 //! - `chores`: what may block or has to wait is asked of the worker itself, as a request.
 //!
 //! # Locking
@@ -29,6 +30,7 @@ mod fetch;
 mod handler;
 mod places;
 mod state;
+mod trash;
 mod verdict;
 mod wait;
 
@@ -44,8 +46,8 @@ use rpc_core::{
 pub(crate) use self::control::Entry;
 pub(crate) use self::desk::Travelling;
 pub(crate) use self::fetch::{InUse, value_for};
-pub(crate) use self::handler::{CREATE_BY_METHOD, METHOD};
 pub(crate) use self::handler::REPORT;
+pub(crate) use self::handler::{CREATE_BY_METHOD, METHOD};
 pub(crate) use self::places::{PLACE_BYTES_MAX, Place, PlaceId};
 pub(crate) use self::state::{Phase, State};
 pub(crate) use self::verdict::{Holding, Use};
@@ -83,7 +85,7 @@ pub struct Registry {
     host: Weak<dyn Host>,
     own: Weak<Registry>,
     state: Mutex<State>,
-    trash: chores::Trash,
+    trash: trash::Trash,
 }
 
 impl Registry {
@@ -114,7 +116,7 @@ impl Registry {
             methods,
             host,
             own: Weak::clone(own),
-            trash: chores::Trash::default(),
+            trash: trash::Trash::default(),
         });
         for kind in handler::KINDS {
             agent.serve(kind, Arc::new(handler::ReferenceHandler::new(&registry, kind)));
@@ -182,15 +184,6 @@ impl Registry {
         result
     }
 
-    /// As [`change`](Self::change); values that are free now are dropped elsewhere, because this is the loop
-    /// that reads a link.
-    pub(crate) fn change_in_place<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        let (result, mut effects) = self.change_only(change);
-        self.discard(std::mem::take(&mut effects.freed));
-        self.apply(effects);
-        result
-    }
-
     fn change_only<R>(&self, change: impl FnOnce(&mut State) -> R) -> (R, Effects) {
         let mut state = self.state.lock();
         let result = change(&mut state);
@@ -211,7 +204,8 @@ impl Registry {
         for waker in wake {
             waker.wake();
         }
-        drop((freed, spent));
+        drop(spent);
+        self.discard(freed);
         if speak {
             self.speak_later();
         }
@@ -225,7 +219,14 @@ impl Registry {
     /// The worker has left its group: the values are dropped, and handles are of no use any more.
     pub fn close(&self) {
         let owned = self.change(State::close);
-        drop(owned);
+        trash::drop_values(owned);
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        trash::drop_values(self.state.get_mut().close());
+        self.empty_trash();
     }
 }
 

@@ -244,8 +244,8 @@ impl State {
         }
     }
 
-    /// Ends everything. Returns the table with the values, to be dropped without the lock.
-    pub(super) fn close(&mut self) -> Table<Owned, Used> {
+    /// Ends everything. Returns the values, to be dropped without the lock.
+    pub(super) fn close(&mut self) -> Vec<Owned> {
         self.phase = Phase::Closed;
         self.streams.clear();
         self.touched.clear();
@@ -256,7 +256,10 @@ impl State {
         self.woken.extend(queues.into_values().flatten().map(|queued| queued.waker));
         self.failed.clear();
         self.not_created.clear();
-        let empty = Table::new(self.me, self.world_size);
-        std::mem::replace(&mut self.table, empty)
+        let rrefs: Vec<RRefId> = self.table.iter_owned().map(|(rref, ..)| rref).collect();
+        let values = rrefs.into_iter().filter_map(|rref| self.table.owned_mut(rref).map(std::mem::take));
+        let values = values.collect();
+        self.table = Table::new(self.me, self.world_size);
+        values
     }
 }

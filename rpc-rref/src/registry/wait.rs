@@ -144,13 +144,12 @@ impl<G, F: FnMut() -> Option<G> + Unpin> Future for Borrow<F> {
         let registry = Arc::clone(registry);
         let guard = registry.change(|state| {
             let Wanted { rref, exclusive, nested } = *wanted;
-            if nested || state.is_next(rref, *id, exclusive) {
-                if let Some(guard) = attempt() {
-                    if let Some(id) = id.take() {
-                        state.leave_queue(rref, id);
-                    }
-                    return Some(guard);
+            let may_enter = nested || state.is_next(rref, *id, exclusive);
+            if may_enter && let Some(guard) = attempt() {
+                if let Some(id) = id.take() {
+                    state.leave_queue(rref, id);
                 }
+                return Some(guard);
             }
             let id = *id.get_or_insert_with(|| {
                 state.next_waiter += 1;

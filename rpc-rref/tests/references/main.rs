@@ -6,6 +6,7 @@
 //! nearest: a link that is lost with what was on it, or a request made by hand.
 
 mod common;
+mod destructors;
 mod functions;
 mod raw;
 mod t_calls;
