@@ -1,5 +1,7 @@
 //! [`Table`]: one worker's part, for all values that it owns or uses.
 
+#[cfg(test)]
+pub(super) mod canonical;
 mod deaths;
 mod owner;
 mod transfers;
@@ -36,7 +38,8 @@ pub struct Table<O, U> {
     workers: u32,
     pub(super) owned: RRefMap<Owned<O>>,
     pub(super) used: RRefMap<Used<U>>,
-    peers: BTreeMap<WorkerId, Peer>,
+    /// By id; none with those that there has been nothing with.
+    peers: Vec<Option<Box<Peer>>>,
     dead: BTreeSet<WorkerId>,
     /// Handles on their way to all peers.
     pins: usize,
@@ -110,7 +113,7 @@ impl<O: Default, U: Default> Table<O, U> {
             workers,
             owned: RRefMap::default(),
             used: RRefMap::default(),
-            peers: BTreeMap::new(),
+            peers: (0..workers).map(|_| None).collect(),
             dead: BTreeSet::new(),
             pins: 0,
             registrations: 0,
@@ -261,8 +264,7 @@ impl<O: Default, U: Default> Table<O, U> {
 
     #[cfg(test)]
     pub(super) fn has_received(&self, from: WorkerId, transfer: Transfer) -> bool {
-        self.dead.contains(&from)
-            || self.peers.get(&from).is_some_and(|peer| peer.received.contains(transfer.0))
+        self.dead.contains(&from) || self.known(from).is_some_and(|peer| peer.received.contains(transfer.0))
     }
 
     #[cfg(test)]
@@ -270,10 +272,16 @@ impl<O: Default, U: Default> Table<O, U> {
         self.dead.contains(&id)
     }
 
+    /// Whether there is nothing to poll.
+    #[cfg(test)]
+    pub(super) fn is_polled(&self) -> bool {
+        self.outbox.is_empty() && self.events.is_empty()
+    }
+
     /// Values whose handles are on their way to `to`.
     #[cfg(test)]
     pub(super) fn pinned_to(&self, to: WorkerId) -> impl Iterator<Item = RRefId> {
-        self.peers.get(&to).into_iter().flat_map(|peer| peer.pinned.values().map(|pin| pin.rref))
+        self.known(to).into_iter().flat_map(|peer| peer.pinned.values().map(|pin| pin.rref))
     }
 
     /// Others' values that somebody else may lose if this worker dies now.
@@ -288,7 +296,7 @@ impl<O: Default, U: Default> Table<O, U> {
     #[cfg(test)]
     pub(super) fn gaps(&self) -> u64 {
         let seen = |peer: &Peer| [&peer.received, &peer.created, &peer.settled].map(Seen::out_of_order);
-        self.peers.values().flat_map(seen).sum()
+        self.peers.iter().flatten().flat_map(|peer| seen(peer)).sum()
     }
 
     fn handles_mut(&mut self, rref: RRefId) -> &mut u32 {
@@ -303,8 +311,14 @@ impl<O: Default, U: Default> Table<O, U> {
         handles
     }
 
+    /// # Panics
+    /// If `id` is not in the group.
     fn peer(&mut self, id: WorkerId) -> &mut Peer {
-        self.peers.entry(id).or_default()
+        self.peers[id.0 as usize].get_or_insert_default()
+    }
+
+    fn known(&self, id: WorkerId) -> Option<&Peer> {
+        self.peers.get(id.0 as usize)?.as_deref()
     }
 
     fn push(&mut self, to: WorkerId, msg: Msg) {

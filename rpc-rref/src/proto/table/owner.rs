@@ -168,7 +168,7 @@ impl<O: Default, U: Default> Table<O, U> {
         let RRefId { creator, number, .. } = rref;
         let is_possible = creator != self.me && self.is_member(creator) && !self.dead.contains(&creator);
         is_possible
-            && match self.peers.get(&creator) {
+            && match self.known(creator) {
                 Some(peer) => {
                     !peer.created.contains(number) && peer.created.is_within(number, self.limits.window)
                 }
