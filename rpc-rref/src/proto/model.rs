@@ -121,27 +121,21 @@ fn four_transfers_of_an_owners_value_and_a_crash_in_any_order() {
 }
 
 #[test]
-fn two_transfers_of_an_owners_value_that_may_be_given_up_and_a_crash_in_any_order() {
-    check(Model { transfers_max: 2, given_up_max: 2, ..OWNED }).assert_properties();
+fn three_transfers_of_an_owners_value_one_given_up_and_a_crash_in_any_order() {
+    check(Model { transfers_max: 3, given_up_max: 1, ..OWNED }).assert_properties();
 }
 
+/// The creation itself may be given up.
 #[test]
-fn two_transfers_of_a_users_creation_and_a_crash_in_any_order() {
-    check(Model { transfers_max: 2, ..CREATED }).assert_properties();
+fn two_transfers_of_a_users_creation_something_given_up_and_a_crash_in_any_order() {
+    check(Model { transfers_max: 2, given_up_max: 1, ..CREATED }).assert_properties();
 }
 
-#[test]
-fn a_users_creation_that_may_be_given_up_one_transfer_and_a_crash_in_any_order() {
-    check(Model { transfers_max: 1, given_up_max: 2, ..CREATED }).assert_properties();
-}
-
-/// As the others, further: some minutes and gigabytes.
 #[test]
 #[ignore = "takes minutes"]
-fn more_of_everything_in_any_order() {
-    check(Model { transfers_max: 3, given_up_max: 1, ..OWNED }).assert_properties();
-    check(Model { transfers_max: 2, given_up_max: 1, ..CREATED }).assert_properties();
-    check(Model { transfers_max: 3, ..CREATED }).assert_properties();
+fn four_transfers_something_given_up_and_a_crash_in_any_order() {
+    check(Model { given_up_max: 1, ..OWNED }).assert_properties();
+    check(Model { given_up_max: 1, ..CREATED }).assert_properties();
 }
 
 /// The checker can fail: without RC-2 a parent that does not wait loses its child the value.
