@@ -1,3 +1,5 @@
+//! Orders in which a reply, its response and its watch may come.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
