@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::{BackendRegistry, Codec, Codecs, EngineConfig, FunctionTable, RPC_TIMEOUT_DEFAULT, Store};
+use rpc_rref::LeakPolicy;
 
 use crate::error::InitError;
 use crate::runtime::IoRuntime;
@@ -31,7 +32,7 @@ pub(crate) type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 /// Says what a worker is to be, then starts it.
 ///
 /// What is not said here comes from the environment: `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and
-/// `MASTER_PORT` as rpcrun and torchrun set them, or what SLURM sets; `RPC_BACKEND`; `RPC_INSECURE`.
+/// `MASTER_PORT` as rpcrun and torchrun set them, or what SLURM sets; `RPC_BACKEND`; `RPC_INSECURE`; `RPC_LEAKS`.
 ///
 /// ```
 /// use rpc::prelude::*;
@@ -61,6 +62,7 @@ pub struct WorkerBuilder {
     pub(crate) rpc_timeout: Duration,
     pub(crate) init_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) leaks: Option<LeakPolicy>,
     pub(crate) functions: Option<FunctionTable>,
     pub(crate) codecs: Codecs,
     pub(crate) bind: Option<String>,
@@ -86,6 +88,7 @@ impl WorkerBuilder {
             rpc_timeout: RPC_TIMEOUT_DEFAULT,
             init_timeout: INIT_TIMEOUT_DEFAULT,
             shutdown_timeout: SHUTDOWN_TIMEOUT_DEFAULT,
+            leaks: None,
             functions: None,
             codecs: Codecs::default(),
             bind: None,
@@ -155,6 +158,13 @@ impl WorkerBuilder {
     /// How long [`Worker::shutdown`] waits for living workers ([`SHUTDOWN_TIMEOUT_DEFAULT`]); zero is for ever.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// What [`Worker::shutdown`] does about values of this worker's that somebody still has references to.
+    /// Otherwise what `RPC_LEAKS` says (`warn`, `error` or `ignore`), else [`LeakPolicy::Warn`].
+    pub fn leaks(mut self, policy: LeakPolicy) -> Self {
+        self.leaks = Some(policy);
         self
     }
 

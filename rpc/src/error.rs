@@ -4,8 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{BackendError, InvalidName, RegistryError, ShutdownError, StoreError, TableError, WorkerInfo};
+use rpc_core::{BackendError, InvalidName, RegistryError, StoreError, TableError, WorkerInfo};
 use rpc_rendezvous::{InitMethodError, JoinError, LaunchError};
+use rpc_rref::report::UnknownLeakPolicy;
+
+use crate::leaving::ShutdownError;
 
 /// Why a worker did not come to be. Nothing of it is left behind: the same process may try again.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -37,6 +40,9 @@ pub enum InitError {
     /// A variable of the environment holds what it should not.
     #[error(transparent)]
     Environment(#[from] LaunchError),
+    /// `RPC_LEAKS` holds what it should not.
+    #[error("RPC_LEAKS: {0}")]
+    Leaks(#[source] UnknownLeakPolicy),
     /// The `init_method` is no URL of ours.
     #[error(transparent)]
     InitMethod(#[from] InitMethodError),

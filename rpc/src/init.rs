@@ -13,6 +13,7 @@ use rpc_core::{
 use rpc_rendezvous::{
     InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, join, open_store, refuse,
 };
+use rpc_rref::LeakPolicy;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -23,10 +24,13 @@ use crate::error::InitError;
 use crate::ready;
 use crate::runtime::{Driver, KeepAlive};
 use crate::security::{INSECURE_VARIABLE, Security};
-use crate::worker::{Membership, Worker};
+use crate::worker::{Leaving, Membership, Worker};
 
 /// The job's name when nobody gives one.
 const DEFAULT_JOB: &str = "rpc";
+
+/// Variable that says what is done about leaks where the program does not.
+const LEAKS_VARIABLE: &str = "RPC_LEAKS";
 
 /// What stands for "no timeout": long enough, and short enough to be added to a clock.
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -81,6 +85,7 @@ struct Plan {
     backend: Arc<dyn Backend>,
     functions: FunctionTable,
     security: Security,
+    leaks: LeakPolicy,
     /// The rest, as it was given.
     builder: WorkerBuilder,
 }
@@ -97,6 +102,11 @@ impl Plan {
             Some("1") => Security::insecure(),
             _ => builder.security.clone(),
         };
+        let leaks = match (builder.leaks, variable(LEAKS_VARIABLE)) {
+            (Some(policy), _) => policy,
+            (None, Some(text)) => text.parse().map_err(InitError::Leaks)?,
+            (None, None) => LeakPolicy::default(),
+        };
         let functions = match builder.functions.clone() {
             Some(functions) => functions,
             None => FunctionTable::linked()?,
@@ -106,7 +116,7 @@ impl Plan {
             Some(name) => name,
             None => WorkerName::new(format!("worker{}", place.rank))?,
         };
-        Ok(Self { name, place, backend, functions, security, builder })
+        Ok(Self { name, place, backend, functions, security, leaks, builder })
     }
 
     fn timeout(&self) -> Duration {
@@ -174,8 +184,8 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     let mut options = BindOptions::new(bind_address(&plan, left()).await?);
     options.advertise_host.clone_from(&plan.builder.advertise_host);
 
-    let Plan { name, place: Place { rank, world_size, job, meeting }, backend, functions, builder, .. } =
-        plan;
+    let Plan { name, place, backend, functions, leaks, builder, .. } = plan;
+    let Place { rank, world_size, job, meeting } = place;
     let (store, opened): (Arc<dyn Store>, Option<OpenStore>) = match meeting {
         MeetIn::Given(store) => (store, None),
         MeetIn::At(meeting) => {
@@ -222,7 +232,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
         info,
         client,
         Arc::new(functions),
-        builder.shutdown_timeout,
+        Leaving { timeout: builder.shutdown_timeout, leaks },
         driver.handle,
         membership,
     )?;

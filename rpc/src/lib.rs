@@ -83,6 +83,7 @@ mod worker;
 
 mod builder;
 mod init;
+mod leaving;
 mod ready;
 
 mod address;
@@ -98,17 +99,18 @@ pub use {rpc_core, rpc_rendezvous, rpc_rref};
 
 pub use rpc_core::{
     BackendRegistry, CallContext, CallError, Client, Codec, EngineConfig, Failure, FunctionTable, HandlerRan,
-    Never, ReferenceError, RpcFuture, Shutdown, ShutdownError, ShutdownReport, Store, Target, Tensor, UnknownWorker,
-    WorkerId, WorkerInfo, WorkerName,
+    Never, ReferenceError, RpcFuture, Shutdown, Store, Target, Tensor, UnknownWorker, WorkerId, WorkerInfo,
+    WorkerName,
 };
 pub use rpc_macros::{function, methods};
 pub use rpc_rendezvous::MemoryStore;
 pub use rpc_rref::method::RemoteMethods;
-pub use rpc_rref::{RRef, Registry, WeakRRef};
+pub use rpc_rref::{Leak, LeakPolicy, RRef, RRefList, Registry, WeakRRef};
 
 pub use crate::backends::default_backends;
 pub use crate::builder::{INIT_TIMEOUT_DEFAULT, SHUTDOWN_TIMEOUT_DEFAULT, WorkerBuilder};
 pub use crate::error::{BlockingShutdownError, InitError};
+pub use crate::leaving::{ShutdownError, ShutdownReport};
 pub use crate::runtime::IoRuntime;
 pub use crate::security::Security;
 pub use crate::worker::Worker;

@@ -1,22 +1,24 @@
 //! [`Worker`]: this process's place among its peers.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rpc_core::{
     Agent, CallContext, CallError, Client, Failure, FunctionEntry, FunctionHandler, FunctionTable, Host,
-    Kind, ReferenceError, RemoteFunction, RpcFuture, Shutdown, ShutdownError, ShutdownReport, Store,
-    TableError, Target, UnknownWorker, WorkerId, WorkerInfo, timeout_or_forever,
+    Kind, ReferenceError, RemoteFunction, RpcFuture, Shutdown, Store, TableError, Target, UnknownWorker,
+    WorkerId, WorkerInfo, timeout_or_forever,
 };
 use rpc_rendezvous::{Joined, OpenStore};
-use rpc_rref::{RRef, Registry};
+use rpc_rref::{LeakPolicy, RRef, RRefList, Registry};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::builder::{SHUTDOWN_TIMEOUT_DEFAULT, WorkerBuilder};
 use crate::error::BlockingShutdownError;
+use crate::leaving::{Outcome, ShutdownError, ShutdownReport};
 use crate::runtime::{KeepAlive, block_on};
 
 /// One of the named, ranked workers of a job: calls the functions of others and serves its own.
@@ -60,11 +62,24 @@ struct Shared {
     functions: Arc<FunctionTable>,
     /// Set once, when the agent begins to serve. Only a worker of somebody else's may have none.
     registry: OnceLock<Arc<Registry>>,
-    shutdown_timeout: Duration,
+    leaving: Leaving,
+    /// How the leaving of this worker ends; set once it has begun.
+    ended: OnceLock<watch::Receiver<Option<Outcome>>>,
+    /// It has been told to leave at once, so that it does not know what would have been left.
+    hurried: AtomicBool,
     /// `None` for a worker of somebody else's, whose membership is not ours to end.
     runtime: Option<Handle>,
     /// Taken by the first that leaves.
     membership: Mutex<Option<Membership>>,
+}
+
+/// How a worker leaves unless told otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    /// How long it waits for the others.
+    pub(crate) timeout: Duration,
+    /// What it does about leaks.
+    pub(crate) leaks: LeakPolicy,
 }
 
 /// What a worker holds until it has left.
@@ -94,7 +109,7 @@ impl Worker {
         info: WorkerInfo,
         client: Client,
         functions: Arc<FunctionTable>,
-        shutdown_timeout: Duration,
+        leaving: Leaving,
         runtime: Handle,
         membership: Membership,
     ) -> Result<Self, TableError> {
@@ -105,7 +120,9 @@ impl Worker {
                 client: client.clone(),
                 functions: Arc::clone(&functions),
                 registry: OnceLock::new(),
-                shutdown_timeout,
+                leaving,
+                ended: OnceLock::new(),
+                hurried: AtomicBool::new(false),
                 runtime: Some(runtime),
                 membership: Mutex::new(Some(membership)),
             }),
@@ -166,7 +183,9 @@ impl Worker {
             client: client.clone(),
             functions: Arc::new(FunctionTable::linked().unwrap_or_default()),
             registry,
-            shutdown_timeout: SHUTDOWN_TIMEOUT_DEFAULT,
+            leaving: Leaving { timeout: SHUTDOWN_TIMEOUT_DEFAULT, leaks: LeakPolicy::default() },
+            ended: OnceLock::new(),
+            hurried: AtomicBool::new(false),
             runtime: None,
             membership: Mutex::new(None),
         });
@@ -292,6 +311,32 @@ impl Worker {
         self.agent().group().find(&target.into())
     }
 
+    /// This worker's values that others, or itself, have references to, with those who have them, and its own
+    /// references to others' values. For people who look for what keeps a value alive while the program runs;
+    /// [`shutdown`](Self::shutdown) reports what is left at the end.
+    ///
+    /// Asks the holders, and waits two seconds for them; those that do not answer are listed without the places
+    /// where their references came to be.
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # #[rpc::function]
+    /// # fn zeros(n: usize) -> Vec<f32> { vec![0.0; n] }
+    /// # async fn example(worker: Worker) -> Result<(), CallError> {
+    /// let parameters: RRef<Vec<f32>> = worker.remote("worker1", zeros, (1_000,))?;
+    /// println!("{}", worker.rrefs().await); // ... holds 0:0@1 of worker1 (rank 1), at src/main.rs:7:48, for 0 s
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind.
+    pub async fn rrefs(&self) -> RRefList {
+        match self.shared.registry.get() {
+            Some(registry) => registry.rrefs().await,
+            None => RRefList::empty(self.info().clone()),
+        }
+    }
+
     /// The functions that this worker serves, by name.
     pub fn functions(&self) -> Vec<FunctionEntry> {
         let mut functions: Vec<FunctionEntry> = self.shared.functions.iter().copied().collect();
@@ -326,6 +371,10 @@ impl Worker {
     /// living workers at most [`shutdown_timeout`](WorkerBuilder::shutdown_timeout), half an hour unless told
     /// otherwise; dead ones are not waited for.
     ///
+    /// Values of this worker's that somebody still has references to are *leaks*: they are in the report, and
+    /// logged as warnings or made an error, as [`LeakPolicy`] says ([`WorkerBuilder::leaks`]). A reference that
+    /// the program still has in a variable is one; drop references before.
+    ///
     /// All workers have to call it. Until the last one has, this one goes on serving: a worker that does
     /// nothing but serve calls it at once, with
     /// [`shutdown_with`](Self::shutdown_with)`(Shutdown::Graceful { timeout: None })` if the job may take long.
@@ -334,7 +383,8 @@ impl Worker {
     /// call ends like the first.
     ///
     /// # Errors
-    /// [`ShutdownError`] names the workers that did not come. This one has left nevertheless.
+    /// [`ShutdownError`] names the workers that did not come, or under [`LeakPolicy::Error`] what leaked. This
+    /// one has left nevertheless.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the shutdown to go on in the background.
@@ -351,13 +401,17 @@ impl Worker {
     /// # Cancel safety
     /// As [`shutdown`](Self::shutdown).
     pub async fn shutdown_with(&self, how: Shutdown) -> Result<ShutdownReport, ShutdownError> {
-        if let Some(ended) = self.shared.leave(how)
-            && let Ok(outcome) = ended.await
+        if how == Shutdown::Immediate {
+            self.shared.hurried.store(true, Ordering::Relaxed);
+        }
+        let begun = self.shared.leave(how);
+        if (begun || how != Shutdown::Immediate)
+            && let Some(outcome) = self.shared.outcome().await
         {
             return outcome;
         }
-        // It was left before, or its runtime has gone and took the background task with it.
-        self.agent().shutdown(how).await
+        // It is to hurry up, or is not this crate's, or its runtime has gone and took the background task along.
+        Ok(self.agent().shutdown(how).await?.into())
     }
 
     /// As [`shutdown`](Self::shutdown) for a plain thread, which it blocks.
@@ -374,7 +428,7 @@ impl Worker {
     }
 
     fn graceful(&self) -> Shutdown {
-        Shutdown::Graceful { timeout: timeout_or_forever(self.shared.shutdown_timeout) }
+        Shutdown::Graceful { timeout: timeout_or_forever(self.shared.leaving.timeout) }
     }
 }
 
@@ -398,29 +452,64 @@ impl Host for Shared {
 }
 
 impl Shared {
-    /// Has a background task leave the group, then the store, then end the worker's own runtime. `None` if
-    /// that was begun before.
-    fn leave(&self, how: Shutdown) -> Option<oneshot::Receiver<Result<ShutdownReport, ShutdownError>>> {
-        let runtime = self.runtime.as_ref()?;
-        let Membership { joined, store, opened, thread } = self.membership.lock().take()?;
+    /// Has a background task leave the group, then the store, then end the worker's own runtime. False if
+    /// that was begun before, or is not for this crate to do.
+    fn leave(self: &Arc<Self>, how: Shutdown) -> bool {
+        let Some(runtime) = &self.runtime else { return false };
+        let (end, ended) = watch::channel(None);
+        let membership = {
+            let mut membership = self.membership.lock();
+            let Some(membership) = membership.take() else { return false };
+            // Under the lock, so that who finds the membership taken finds this. It is taken once.
+            let _ = self.ended.set(ended);
+            membership
+        };
+        let Membership { joined, store, opened, thread } = membership;
+        let is_graceful = matches!(how, Shutdown::Graceful { .. });
+        if is_graceful && let Some(registry) = self.registry.get() {
+            registry.begin_leaving();
+        }
         let left_group = self.client.agent().shutdown(how);
-        let registry = self.registry.get().cloned();
-        let (end, ended) = oneshot::channel();
+        let shared = Arc::clone(self);
         runtime.spawn(async move {
-            let outcome = left_group.await;
-            if let Some(registry) = registry {
+            let left = left_group.await;
+            let outcome = shared.judge(is_graceful, left);
+            if let Some(registry) = shared.registry.get() {
                 registry.close();
             }
+            drop(shared);
             joined.leave().await;
             drop(store);
             if let Some(opened) = opened {
                 opened.close().await;
             }
             // Nobody may be waiting: the worker may have been dropped.
-            let _ = end.send(outcome);
+            let _ = end.send(Some(outcome));
             drop(thread);
         });
-        Some(ended)
+        true
+    }
+
+    /// What has become of this worker's values, now that the agent has left.
+    fn judge(
+        &self,
+        is_graceful: bool,
+        left: Result<rpc_core::ShutdownReport, rpc_core::ShutdownError>,
+    ) -> Outcome {
+        let mut report = ShutdownReport::from(left?);
+        // Told to hurry, it has not waited for references that were about to be dropped.
+        let is_drained = is_graceful && !self.hurried.load(Ordering::Relaxed);
+        if let Some(registry) = self.registry.get().filter(|_| is_drained) {
+            let leaked = registry.leaks().judge(self.leaving.leaks)?;
+            (report.leaks, report.leaks_more) = (leaked.leaks, leaked.more);
+        }
+        Ok(report)
+    }
+
+    /// How the leaving ended, once it has; `None` if it was not begun here, or will not end.
+    async fn outcome(&self) -> Option<Outcome> {
+        let mut ended = self.ended.get()?.clone();
+        ended.wait_for(Option::is_some).await.ok()?.clone()
     }
 }
 

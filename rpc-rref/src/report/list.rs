@@ -108,6 +108,13 @@ pub struct RRefList {
     pub held_more: u64,
 }
 
+impl RRefList {
+    /// That of a worker that has nothing to do with references.
+    pub fn empty(worker: WorkerInfo) -> Self {
+        Self { worker, owned: Vec::new(), owned_more: 0, held: Vec::new(), held_more: 0 }
+    }
+}
+
 impl OwnedValue {
     /// Whether the value leads back to itself.
     pub fn is_on_cycle(&self) -> bool {

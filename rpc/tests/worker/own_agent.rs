@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
+use rpc::Shutdown;
 use rpc::prelude::*;
 use rpc::rpc_core::{
     Agent, AgentStart, Backend, BackendError, BackendRegistry, BindOptions, BoundBackend, BoxFuture, Group,
-    Handler, Incoming, Kind, Outcome, Promise, Reply, Request, Response,
+    Handler, Incoming, Kind, Outcome, Promise, Reply, Request, Response, ShutdownError, ShutdownReport,
 };
-use rpc::{Shutdown, ShutdownError, ShutdownReport};
 
 use crate::support::builder;
 
