@@ -21,7 +21,7 @@ use clap::{Parser, ValueEnum};
 /// How a bench is run.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Options {
-    /// Measure only rows whose names contain this. The plain call is measured always.
+    /// Measure only rows whose names contain this, and the plain calls that they are compared with.
     filter: Option<String>,
     /// Fewer and shorter rounds: to see that it works.
     #[arg(long)]

@@ -85,6 +85,13 @@ impl Row {
         Self { name, in_flight, count, round, against: None, limit: None, samples: Vec::new() }
     }
 
+    fn title(&self) -> String {
+        match self.in_flight {
+            1 => self.name.to_owned(),
+            many => format!("{}, {many} at a time", self.name),
+        }
+    }
+
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -106,15 +113,7 @@ fn one_less(left: usize) -> Option<usize> {
 
 /// Measures `rows` and prints them. The first with as many in flight is the plain call of each.
 pub(crate) async fn measure(bench: &str, options: &Options, rows: Vec<Row>) -> anyhow::Result<()> {
-    let plain = [1, IN_FLIGHT].map(|in_flight| rows.iter().position(|row| row.in_flight == in_flight));
-    let mut position = 0..;
-    let mut rows: Vec<Row> = rows
-        .into_iter()
-        .filter(|row| {
-            let is_plain = plain.contains(&position.next());
-            is_plain || options.wants(row.name)
-        })
-        .collect();
+    let mut rows = wanted(options, rows);
     for round in 0..=options.rounds() {
         for row in &mut rows {
             let count = options.count(row.count);
@@ -144,6 +143,19 @@ pub(crate) async fn measure(bench: &str, options: &Options, rows: Vec<Row>) -> a
     Ok(())
 }
 
+/// The rows that are asked for, and the plain calls to compare them with.
+fn wanted(options: &Options, rows: Vec<Row>) -> Vec<Row> {
+    let wants = |row: &Row| options.wants(&row.title());
+    let in_flight: Vec<usize> = rows.iter().filter(|row| wants(row)).map(|row| row.in_flight).collect();
+    let mut seen = Vec::new();
+    let is_needed = |row: &Row| {
+        let is_plain = !seen.contains(&row.in_flight);
+        seen.push(row.in_flight);
+        wants(row) || (is_plain && in_flight.contains(&row.in_flight))
+    };
+    rows.into_iter().filter(is_needed).collect()
+}
+
 fn print(bench: &str, options: &Options, row: &Row, plain: f64, like: Option<f64>) {
     let us = |part: f64| quantile(row.samples.clone(), part) * 1e6;
     let (min, q1, median, q3) = (us(0.0), us(0.25), us(0.5), us(0.75));
@@ -157,10 +169,7 @@ fn print(bench: &str, options: &Options, row: &Row, plain: f64, like: Option<f64
         println!("{line}");
         return;
     }
-    let name = match row.in_flight {
-        1 => row.name.to_owned(),
-        many => format!("{}, {many} at a time", row.name),
-    };
+    let name = row.title();
     let like = like.map_or_else(String::new, |like| format!("{like:.2}"));
     let verdict = match (kept, row.limit) {
         (Some(true), Some(limit)) => format!("  within {limit}"),
