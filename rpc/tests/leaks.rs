@@ -157,6 +157,15 @@ async fn one_that_does_not_wait_for_the_others_does_not_look() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_loses_its_patience_does_not_look() {
+    let workers: [Worker; 2] = job(|builder| builder.leaks(LeakPolicy::Error)).await;
+    let _kept = RRef::new(&workers[0], 7_u64);
+    let patient = workers[0].shutdown_with(Shutdown::Graceful { timeout: None });
+    let (patient, hurried) = tokio::join!(patient, workers[0].shutdown_with(Shutdown::Immediate));
+    assert_eq!((patient.unwrap().leaked(), hurried.unwrap().leaked()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_worker_lists_what_it_owns_and_holds() {
     let workers: [Worker; 2] = job(|builder| builder).await;
     let shelf = workers[0].remote("worker1", new_shelf, ()).unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rpc_core::{Body, Incoming, Outcome, Reply, Request, Response, Served, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use super::survey::Inside;
 use super::tell::{Edge, Holdings, TOLD_MAX};
 use crate::registry::{REPORT, Registry};
 
@@ -36,10 +37,17 @@ impl Registry {
         drop(self.agent().send(self.me(), request(SPEAK, None)));
     }
 
-    /// What this worker itself holds; nothing if it has shut down, or has no thread to find out.
+    /// What this worker itself holds. If it has no thread to look into its values in time, or has shut down,
+    /// without that.
     pub(super) async fn ask_self(&self) -> Answer {
         let reply = self.agent().send(self.me(), request(OF_ALL, Some(ANSWER_TIMEOUT)));
-        answer(reply).await.unwrap_or_default()
+        match answer(reply).await {
+            Some(answer) => answer,
+            None => {
+                let holdings = self.read(|state| state.holdings(&mut Inside::default(), |_| true));
+                Answer { holdings, edges: Vec::new() }
+            }
+        }
     }
 
     /// What `holders` hold of this worker's values, and have inside of theirs. Those who do not answer in time

@@ -49,17 +49,15 @@ mod tell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rpc_core::{WorkerId, WorkerInfo, WorkerName};
+use rpc_core::{WorkerId, WorkerInfo};
 
 pub use self::list::{CycleStep, HandlePlace, Handles, Held, Holder, Leak, OwnedValue, RRefList};
 pub use self::policy::{LeakPolicy, LeakReport, Leaked, UnknownLeakPolicy};
 pub(crate) use self::reporting::Reporting;
 pub(crate) use self::tell::Tell;
 
-use self::ask::Answer;
-use self::cycles::{Components, Edges};
-use self::tell::{Graph, Holdings, Told};
-use crate::proto::RRefId;
+use self::cycles::Components;
+use self::tell::{Graph, Told};
 use crate::registry::{Registry, State};
 
 /// Values that are listed.
@@ -70,11 +68,29 @@ impl Registry {
     /// [`Agent::shutdown`](rpc_core::Agent::shutdown) with [`Shutdown::Graceful`](rpc_core::Shutdown::Graceful),
     /// so that [`leaks`](Self::leaks) can say afterwards where handles are. References can be used as before
     /// until the agent has left.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use rpc_core::{Client, Host, Shutdown};
+    /// # use rpc_rref::{LeakPolicy, RRef, Registry};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = rpc_testing::Cluster::new(1).await;
+    /// # let client: Arc<Client> = Arc::new(cluster.client("worker0").clone());
+    /// # let host: Arc<dyn Host> = client.clone();
+    /// # let registry = Registry::start(&client, Arc::default(), Arc::downgrade(&host))?;
+    /// let forgotten = RRef::new(&registry, 7_u64);
+    /// registry.begin_leaving();
+    /// client.agent().shutdown(Shutdown::Graceful { timeout: None }).await?;
+    /// let report = registry.leaks();
+    /// registry.close();
+    /// assert_eq!(report.leaks[0].rref, forgotten.id());
+    /// assert!(report.judge(LeakPolicy::Error).is_err());
+    /// # Ok(()) }
+    /// ```
     pub fn begin_leaving(&self) {
-        let mut by_name: Vec<(&WorkerName, WorkerId)> = Vec::new();
-        for member in self.agent().group().members() {
-            by_name.push((&member.info.name, member.info.id));
-        }
+        let members = self.agent().group().members().iter();
+        let mut by_name: Vec<_> = members.map(|member| (&member.info.name, member.info.id)).collect();
         by_name.sort_unstable();
         let order = by_name.into_iter().map(|(_, id)| id).collect();
         self.change(|state| state.begin_leaving(order));
@@ -84,13 +100,11 @@ impl Registry {
     /// went well, and before [`close`](Self::close). The list is as of now, and asks nobody.
     pub fn leaks(&self) -> LeakReport {
         let names = self.names();
-        // Local handles are not told to anybody.
-        let (leaks, more) = self.change(|state| {
+        let (graph, (mut leaks, more)) = self.change(|state| {
             state.hear_self();
-            let edges = state.current(&state.report.graph);
-            let sources = Sources { told: &state.report.told, graph: &state.report.graph, names: &names };
-            sources.list(state, &edges)
+            (state.current(&state.report.graph), list(state, &state.report.told, &names))
         });
+        name_cycles(&mut leaks, &graph);
         LeakReport { worker: self.worker().clone(), leaks, more }
     }
 
@@ -103,41 +117,37 @@ impl Registry {
     /// # Cancel safety
     /// Dropping the future leaves nothing behind.
     pub async fn rrefs(&self) -> RRefList {
-        let me = self.me();
-        let names = self.names();
-        let holders: BTreeSet<WorkerId> = self.read(|state| {
+        let (me, names) = (self.me(), self.names());
+        let holders = self.read(|state| {
             let users = state.table.iter_owned().flat_map(|(_, _, users)| users);
-            users.copied().filter(|user| !state.dead.contains(user)).collect()
+            users.copied().filter(|user| !state.dead.contains(user)).collect::<BTreeSet<WorkerId>>()
         });
         let others = self.ask_holders(holders);
         let own = self.ask_self().await;
         let others = others.await;
+
         let (mut told, mut graph) = (Told::default(), Graph::default());
         let now_s = self.read(State::age_s);
-        let (mut held, mut held_more) = (Vec::new(), 0);
-        let Answer { holdings, edges } = own;
-        edges.iter().for_each(|edge| _ = graph.insert(edge));
-        for (owner, of_owner) in holdings {
-            if owner == me {
-                told.holdings(me, &of_owner, now_s);
-                continue;
-            }
-            held_more += of_owner.more;
-            held.extend(of_owner.handles.into_iter().map(|handle| Held {
-                rref: handle.rref,
-                owner: names.of(owner),
-                handle: HandlePlace { place: handle.place.into(), inside: handle.inside },
-                age: Duration::from_secs(handle.age_s.unwrap_or_default().into()),
-            }));
+        for edge in own.edges.iter().chain(others.iter().flat_map(|(_, answer)| &answer.edges)) {
+            graph.insert(edge);
         }
-        for (holder, Answer { mut holdings, edges }) in others {
-            edges.iter().for_each(|edge| _ = graph.insert(edge));
-            told.holdings(holder, &holdings.remove(&me).unwrap_or_default(), now_s);
+        for (holder, mut answer) in others {
+            told.holdings(holder, &answer.holdings.remove(&me).unwrap_or_default(), now_s);
         }
-        let (owned, owned_more) = self.read(|state| {
-            let edges = state.current(&graph);
-            Sources { told: &told, graph: &graph, names: &names }.list(state, &edges)
+        let mut of_owner = own.holdings;
+        told.holdings(me, &of_owner.remove(&me).unwrap_or_default(), now_s);
+        let held_more = of_owner.values().map(|holdings| holdings.more).sum();
+        let held = of_owner.into_values().flat_map(|holdings| holdings.handles).map(|handle| Held {
+            rref: handle.rref,
+            owner: names.of(handle.rref.owner),
+            handle: HandlePlace { place: handle.place.into(), inside: handle.inside },
+            age: Duration::from_secs(handle.age_s.unwrap_or_default().into()),
         });
+        let held = held.collect();
+
+        let (graph, (mut owned, owned_more)) =
+            self.read(|state| (state.current(&graph), list(state, &told, &names)));
+        name_cycles(&mut owned, &graph);
         RRefList { worker: self.worker().clone(), owned, owned_more, held, held_more }
     }
 
@@ -150,53 +160,41 @@ impl Registry {
 struct Names(Vec<WorkerInfo>);
 
 impl Names {
+    /// Those whom the table knows are in the group.
     fn of(&self, id: WorkerId) -> WorkerInfo {
         self.0[id.0 as usize].clone()
     }
 }
 
-impl State {
-    /// Notes this worker's own handles to its values as if it had told itself.
-    fn hear_self(&mut self) {
-        let (me, now_s) = (self.me, self.age_s());
-        let mut inside = self.report.spoken.as_ref().map(|spoken| spoken.inside.clone()).unwrap_or_default();
-        let own: Holdings = self.holdings(&mut inside, |owner| owner == me).remove(&me).unwrap_or_default();
-        self.report.told.forget(me);
-        self.report.told.holdings(me, &own, now_s);
-    }
-}
-
-/// What a list is made of, beside the table.
-struct Sources<'a> {
-    told: &'a Told,
-    graph: &'a Graph,
-    names: &'a Names,
-}
-
-impl Sources<'_> {
-    /// The first values that are listed, and the number of the others.
-    fn list(&self, state: &State, edges: &Edges<RRefId>) -> (Vec<OwnedValue>, u64) {
-        let components = Components::of(edges);
-        let mut values = state.table.iter_owned();
-        let now_s = state.age_s();
-        let listed = values.by_ref().take(LISTED_MAX).map(|(rref, owned, users)| {
-            let holds_itself = owned.local.is_some().then_some(&state.me);
-            let holders = users.iter().chain(holds_itself).map(|holder| {
-                let (handles, age_s) = self.told.look_up(*holder, rref, now_s);
-                Holder { worker: self.names.of(*holder), age: age_s.map(Duration::from_secs), handles }
-            });
-            let cycle = components.cycle_through(edges, rref).unwrap_or_default();
-            let step = |rref| CycleStep { rref, type_name: self.graph.type_name(rref) };
-            OwnedValue {
-                rref,
-                type_name: owned.value.as_ref().map(|value| value.type_name()),
-                created: state.places.text(owned.created),
-                age: Duration::from_secs(now_s.saturating_sub(owned.born_s).into()),
-                holders: holders.collect(),
-                cycle: cycle.into_iter().map(step).collect(),
-            }
+/// The first of this worker's values with who holds them, and the number of the others.
+fn list(state: &State, told: &Told, names: &Names) -> (Vec<OwnedValue>, u64) {
+    let now_s = state.age_s();
+    let mut values = state.table.iter_owned();
+    let listed = values.by_ref().take(LISTED_MAX).map(|(rref, owned, users)| {
+        let itself = owned.local.is_some().then_some(&state.me);
+        let holders = users.iter().chain(itself).map(|holder| {
+            let (handles, age_s) = told.look_up(*holder, rref, now_s);
+            Holder { worker: names.of(*holder), age: age_s.map(Duration::from_secs), handles }
         });
-        let listed: Vec<OwnedValue> = listed.collect();
-        (listed, values.count() as u64)
+        OwnedValue {
+            rref,
+            type_name: owned.value.as_ref().map(|value| value.type_name()),
+            created: state.places.text(owned.created),
+            age: Duration::from_secs(now_s.saturating_sub(owned.born_s).into()),
+            holders: holders.collect(),
+            cycle: Vec::new(),
+        }
+    });
+    let listed = listed.collect();
+    (listed, values.count() as u64)
+}
+
+/// Says of each value that is on a cycle in `graph` which one.
+fn name_cycles(values: &mut [OwnedValue], graph: &Graph) {
+    let components = Components::of(graph.edges());
+    for value in values {
+        let cycle = components.cycle_through(graph.edges(), value.rref).unwrap_or_default();
+        let step = |rref| CycleStep { rref, type_name: graph.type_name(rref) };
+        value.cycle = cycle.into_iter().map(step).collect();
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use rpc_core::WorkerId;
 
-use super::cycles::Edges;
 use super::roll::Roll;
 use super::survey::{Inside, Survey};
 use super::tell::{Edge, Graph, HandleAt, Holdings, TOLD_MAX, Tell, Told};
@@ -138,6 +137,16 @@ impl State {
         }
     }
 
+    /// Notes this worker's own handles to its values as if it had told itself.
+    pub(super) fn hear_self(&mut self) {
+        let (me, now_s) = (self.me, self.age_s());
+        let spoken = self.report.spoken.as_ref();
+        let mut inside = spoken.map(|spoken| spoken.inside.clone()).unwrap_or_default();
+        let own = self.holdings(&mut inside, |owner| owner == me).remove(&me).unwrap_or_default();
+        self.report.told.forget(me);
+        self.report.told.holdings(me, &own, now_s);
+    }
+
     /// A handle has come to be after this worker had told of the others.
     pub(crate) fn tell_new_handle(&mut self, rref: RRefId, place: PlaceId) {
         let Some(spoken) = &mut self.report.spoken else { return };
@@ -184,9 +193,9 @@ impl State {
         holdings
     }
 
-    /// Which edges of `graph` there still are, as far as this worker can tell: of its own values those that it
-    /// has, and of handles to them those of workers that are listed.
-    pub(super) fn current(&self, graph: &Graph) -> Edges<RRefId> {
+    /// Those edges of `graph` that there still are, as far as this worker can tell: of its own values those that
+    /// it has, and of handles to them those of workers that are listed.
+    pub(super) fn current(&self, graph: &Graph) -> Graph {
         let nodes = graph.nodes();
         let users: BTreeMap<RRefId, &[WorkerId]> = if nodes.is_empty() {
             BTreeMap::new()
@@ -194,7 +203,7 @@ impl State {
             let owned = self.table.iter_owned().filter(|(rref, ..)| nodes.contains(rref));
             owned.map(|(rref, _, users)| (rref, users)).collect()
         };
-        graph.edges_if(|holder, held| {
+        graph.filtered(|holder, held| {
             let holder_is_there = holder.owner != self.me || users.contains_key(&holder);
             let is_held = held.owner != self.me
                 || users

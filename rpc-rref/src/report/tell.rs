@@ -165,13 +165,18 @@ impl Graph {
         })
     }
 
-    /// Those edges from a value to one inside of it for which `holds` says so.
-    pub(super) fn edges_if(&self, holds: impl Fn(RRefId, RRefId) -> bool) -> Edges<RRefId> {
-        let mut edges = self.edges.clone();
-        for (holder, held) in &mut edges {
+    /// With those edges alone, from a value to one inside of it, for which `holds` says so.
+    pub(super) fn filtered(&self, holds: impl Fn(RRefId, RRefId) -> bool) -> Self {
+        let mut filtered = self.clone();
+        for (holder, held) in &mut filtered.edges {
             held.retain(|held| holds(*holder, *held));
         }
-        edges
+        filtered.len = filtered.edges.values().map(BTreeSet::len).sum();
+        filtered
+    }
+
+    pub(super) fn edges(&self) -> &Edges<RRefId> {
+        &self.edges
     }
 
     pub(super) fn type_name(&self, rref: RRefId) -> Option<Arc<str>> {

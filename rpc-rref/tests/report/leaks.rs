@@ -2,6 +2,7 @@
 
 use rpc_rref::report::Handles;
 use rpc_rref::{LeakPolicy, RRef};
+use tokio::sync::Semaphore;
 
 use crate::common::{Node, Refs, here, new_node, shelve};
 
@@ -101,6 +102,77 @@ async fn a_worker_that_was_killed_leaves_no_leak() {
     for report in refs.leave(&[0, 1]).await {
         assert_eq!(report.total(), 0, "{report}");
     }
+}
+
+/// Until `release`, calls of this keep their workers from leaving.
+static BUSY: Semaphore = Semaphore::const_new(0);
+
+#[rpc_macros::function(crate = "rpc_core")]
+async fn busy() {
+    BUSY.acquire().await.unwrap().forget();
+}
+
+#[rpc_macros::function(crate = "rpc_core")]
+async fn shelve_when_told(shelf: RRef<Node>, value: RRef<Node>) {
+    TOLD.acquire().await.unwrap().forget();
+    shelf.rpc_async().put(value).await.unwrap();
+}
+
+/// Until it has a permit, `shelve_when_told` waits.
+static TOLD: Semaphore = Semaphore::const_new(0);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_after_all_have_told_is_told_as_it_comes() {
+    let refs = Refs::new(3).await;
+    let (early, late) = (RRef::new(refs.registry(0), 7_u64), RRef::new(refs.registry(0), Node::default()));
+    let keeper = refs.registry(0).remote("worker2", keep, (early.clone(),)).unwrap();
+    let shelf = refs.registry(0).remote("worker2", new_node, ()).unwrap();
+    keeper.created().await.unwrap();
+    let args = (shelf.clone(), late.clone());
+    let call = refs.registry(0).client().rpc_async("worker1", shelve_when_told, args);
+    drop((early, late));
+    for worker in 0..3 {
+        refs.registry(worker).begin_leaving();
+    }
+    while !matches!(refs.registry(0).leaks().leaks[0].holders[0].handles, Handles::At(_)) {
+        tokio::task::yield_now().await;
+    }
+    TOLD.add_permits(1);
+    call.await.unwrap();
+    let reports = refs.leave_all().await;
+    let [_, leak] = &reports[0].leaks[..] else { panic!("{}", reports[0]) };
+    let [holder] = &leak.holders[..] else { panic!("{leak}") };
+    let Handles::At(handles) = &holder.handles else { panic!("{leak}") };
+    assert_eq!(holder.worker.name.as_str(), "worker2");
+    assert!(handles.len() == 1 && handles[0].place.contains("put"), "{leak}");
+}
+
+#[rpc_macros::function(crate = "rpc_core")]
+fn keep(number: RRef<u64>) -> Vec<RRef<u64>> {
+    vec![number]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_while_all_are_leaving_leaves_no_leak() {
+    let refs = Refs::new(3).await;
+    let value = RRef::new(refs.registry(0), Node::default());
+    let shelf = refs.registry(0).remote("worker2", new_node, ()).unwrap();
+    shelf.rpc_async().put(value.clone()).await.unwrap();
+    drop(value);
+    let call = refs.registry(0).client().rpc_async("worker1", busy, ());
+    for worker in 0..3 {
+        refs.registry(worker).begin_leaving();
+    }
+    let told = || matches!(refs.registry(0).leaks().leaks[0].holders[0].handles, Handles::At(_));
+    while !told() {
+        tokio::task::yield_now().await;
+    }
+    refs.cluster.kill("worker2");
+    BUSY.add_permits(1);
+    for report in refs.leave(&[0, 1]).await {
+        assert_eq!(report.total(), 0, "{report}");
+    }
+    call.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
