@@ -4,6 +4,7 @@ use std::io::Read;
 
 use anyhow::{Context, ensure};
 use flate2::read::GzDecoder;
+use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
@@ -21,7 +22,7 @@ const PIXEL_MAX: f32 = 16.0;
 const TEST_ONE_IN: usize = 5;
 
 /// Images and what they show.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Examples {
     /// Shape `[len, PIXELS]`, row-major, each value in `0.0..=1.0`.
     pub(crate) images: Vec<f32>,

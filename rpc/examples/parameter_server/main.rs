@@ -5,15 +5,21 @@
 //! ```
 //!
 //! starts four processes on this machine: the worker `ps`, which holds the four parameters of a network with
-//! one hidden layer, and `trainer0` to `trainer2`. In each round every trainer pulls the parameters, computes
-//! the gradient over its part of a batch of handwritten digits, and pushes it; the server adds the parts up
-//! and takes a step. Parameters and gradients are `rpc::Tensor`s: their bytes travel beside the messages.
+//! one hidden layer, and `trainer0` to `trainer2`. All state is in values behind references, and no process has
+//! globals: with `worker.remote` the server makes a shard for each parameter, where it is itself, and a trainer
+//! on each of the others, which is given references to the shards. In each round every trainer pulls the
+//! parameters, computes the gradient over its part of a batch of handwritten digits, and pushes it; the shards
+//! add the parts up and take a step. Pulling and pushing are methods of the shards. Parameters and gradients
+//! are `rpc::Tensor`s: their bytes travel beside the messages.
+//!
+//! When the server is done it drops its references to the trainers, with those their references to the shards
+//! go, and at shutdown nothing may have leaked.
 //!
 //! Rounds are synchronous and everything random comes from `--seed`, so that the same seed, number of
 //! processes and machine give the same network. Under another launcher it runs as well:
 //! `rpcrun --nproc 4 -- target/release/examples/parameter_server`.
 //!
-//! Start reading at [`server`] (the remote functions) and [`trainer`] (who calls them).
+//! Start reading at [`server`] (who makes what and calls whom), then [`shard`] and [`trainer`] (what is called).
 
 // Reading order: what is computed, who computes what, who calls whom, what the user sees.
 mod data;

@@ -204,7 +204,7 @@ fn largest(row: &[f32]) -> usize {
 }
 
 /// Stochastic gradient descent with momentum.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Sgd {
     /// How far one step goes along the velocity.
     pub(crate) learning_rate: f32,

@@ -1,8 +1,9 @@
-//! Who computes what when. Every worker draws the same plan from the same flags, so nobody sends it.
+//! Who computes what when. The server draws it up and hands it to the trainers.
 
 use std::ops::Range;
 
 use anyhow::ensure;
+use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
@@ -10,7 +11,7 @@ use crate::rng::Rng;
 pub(crate) const BATCH: usize = 96;
 
 /// One job of training.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     /// Determines the split, the first parameters and all shuffles.
     pub(crate) seed: u64,

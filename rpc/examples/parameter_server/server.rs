@@ -1,232 +1,139 @@
-//! What the worker `ps` holds, and the functions through which the trainers reach it.
+//! What the server does: makes the shards, gives the trainers references to them, has the trainers work epoch by
+//! epoch, and judges the network.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use rpc::{CallContext, Tensor};
-use tokio::sync::{SetOnce, watch};
+use anyhow::Context;
+use rpc::{RRef, ReferenceError, Tensor, Worker};
+use tokio::task::JoinSet;
 
-use crate::data::Examples;
-use crate::model::{Network, Param, PerParam, Sgd};
+use crate::data::Split;
+use crate::flags::Flags;
+use crate::model::{Network, Param, PerParam};
 use crate::plan::Plan;
-use crate::shard::{ServerError, Shard};
+use crate::shard::{Shards, Traffic, new_shard};
+use crate::summary::{EpochEvent, Event, Summary};
+use crate::trainer::{Trainer, new_trainer};
+use crate::worker::name;
 
-/// The worker that holds the parameters.
-pub(crate) const SERVER_NAME: &str = "ps";
+/// How long an epoch, which takes some milliseconds, may take before the server gives up. Less than the timeout
+/// of a trainer's call, so that the job ends with the name of the worker that is missing.
+const EPOCH_MAX: Duration = Duration::from_secs(30);
 
-const OPTIMISER: Sgd = Sgd { learning_rate: 0.2, momentum: 0.9 };
+/// Has the network trained.
+pub(crate) async fn serve(worker: &Worker, flags: &Flags, plan: &Plan) -> anyhow::Result<Summary> {
+    let server_idle_rss_bytes = resident_bytes();
+    let shard = |param| worker.remote(worker.info(), new_shard, (param, plan.seed, plan.trainers));
+    let [w1, b1, w2, b2] = Param::ALL.map(shard);
+    let shards: Shards = [w1?, b1?, w2?, b2?];
 
-/// The state behind the remote functions. It lives in a static because plain functions have no object to
-/// live in; unlike most statics it is set once, by the process that is the server, and never replaced.
-static SERVER: SetOnce<ParameterServer> = SetOnce::const_new();
-
-/// Makes this process the parameter server. Calls that came earlier have waited for it.
-pub(crate) fn install(server: ParameterServer) -> anyhow::Result<&'static ParameterServer> {
-    SERVER.set(server)?;
-    Ok(installed()?)
-}
-
-fn installed() -> Result<&'static ParameterServer, ServerError> {
-    SERVER.get().ok_or(ServerError::NotTheServer)
-}
-
-/// The value of `param` (`f32`, shape as [`Param::shape`]), once it has `version` or a later one.
-#[rpc::function]
-pub(crate) async fn pull(param: Param, version: u64) -> Result<Tensor, ServerError> {
-    // A trainer may be faster than the server's own start.
-    let server = SERVER.wait().await;
-    let value = server.reached(param, version).await?;
-    server.traffic.count(&value);
-    if version == 0 && param == Param::ALL[0] {
-        server.first_call();
+    let trainer = |index| worker.remote(&*name_of(index), new_trainer, (*plan, index, shards.clone()));
+    let trainers: Vec<RRef<Trainer>> = (0..plan.trainers).map(trainer).collect::<Result<_, _>>()?;
+    let test = Split::load(plan.seed)?.test;
+    for trainer in &trainers {
+        trainer.created().await?;
     }
-    Ok(value)
-}
+    let startup_ms = flags.launched_at_us.and_then(ms_since);
 
-/// Hands in the caller's part of the gradient of `param`, computed with `version` of the parameters.
-#[rpc::function(inline)]
-pub(crate) fn push(param: Param, version: u64, gradient: Tensor) -> Result<(), ServerError> {
-    let server = installed()?;
-    server.traffic.count(&gradient);
-    server.push(server.calling_trainer()?, param, version, gradient)
-}
+    let started = Instant::now();
+    let mut accuracy = 0.0;
+    for epoch in 0..plan.epochs {
+        let trained = tokio::time::timeout(EPOCH_MAX, train(&trainers, epoch)).await;
+        let loss = match trained.with_context(|| format!("it took more than {EPOCH_MAX:?}")).flatten() {
+            Ok(loss) => loss,
+            Err(error) => {
+                let awaited = awaited(&shards).await?.join(", ");
+                let epoch = epoch + 1;
+                return Err(
+                    error.context(format!("epoch {epoch} did not end; look at the output of {awaited}"))
+                );
+            }
+        };
+        accuracy = Network::new(&values(&shards).await?)?.accuracy(&test);
+        Event::Epoch(EpochEvent { epoch: epoch + 1, epochs: plan.epochs, loss, accuracy }).tell(flags)?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
 
-/// Notes the caller's part of the mean loss (nats) of `epoch` (from 0), which it has finished.
-#[rpc::function(inline)]
-pub(crate) fn report(epoch: u64, loss: f64) -> Result<(), ServerError> {
-    let server = installed()?;
-    server.traffic.count_call();
-    server.calling_trainer()?;
-    server.note(epoch, |epoch| {
-        epoch.reports += 1;
-        epoch.loss += loss;
+    let Traffic { calls, tensor_bytes } = traffic(&shards).await?;
+    Ok(Summary {
+        accuracy,
+        calls_per_s: calls as f64 / seconds,
+        bytes: tensor_bytes,
+        seconds,
+        leaked: 0,
+        calls,
+        workers: plan.trainers + 1,
+        startup_ms,
+        server_idle_rss_bytes,
     })
+    // Here the references go: to the trainers first, and with the trainers those that they have to the shards.
 }
 
-/// The share of the test images, in `0.0..=1.0`, that the network knows at the end of `epoch` (from 0).
-#[rpc::function]
-pub(crate) fn evaluate(epoch: u64) -> Result<f64, ServerError> {
-    let server = installed()?;
-    server.traffic.count_call();
-    let accuracy = server.accuracy().map_err(|error| ServerError::Server(error.to_string()))?;
-    server.note(epoch, |epoch| epoch.accuracy = Some(accuracy))?;
-    Ok(accuracy)
+/// Has all `trainers` work on `epoch` (from 0). Returns the mean loss, in nats.
+async fn train(trainers: &[RRef<Trainer>], epoch: u64) -> anyhow::Result<f64> {
+    let mut calls: JoinSet<_> = trainers.iter().map(|trainer| trainer.rpc_async().train(epoch)).collect();
+    let mut loss = 0.0;
+    // In the order in which they end: one that fails keeps the others waiting.
+    while let Some(ended) = calls.join_next().await {
+        loss += ended??;
+    }
+    Ok(loss)
 }
 
-/// The parameters of one job and what is known about its progress.
-#[derive(Debug)]
-pub(crate) struct ParameterServer {
-    trainers: usize,
-    test: Examples,
-    /// Each under its own lock, and waking those who wait for its next version.
-    shards: PerParam<watch::Sender<Shard>>,
-    /// Grows with the plan, not with the calls: one entry for each epoch.
-    epochs: watch::Sender<Vec<Epoch>>,
-    traffic: Traffic,
-    /// Trainers that have made their first call.
-    here: AtomicU64,
-    complete: OnceLock<Moment>,
+/// The parameters as they are now. They are on this worker, so they are borrowed, not copied.
+async fn values(shards: &Shards) -> Result<PerParam<Tensor>, ReferenceError> {
+    let [w1, b1, w2, b2] = shards.each_ref().map(RRef::local_value);
+    Ok([w1.await?.value(), b1.await?.value(), w2.await?.value(), b2.await?.value()])
 }
 
-/// What the trainers said about one epoch.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Epoch {
-    /// Trainers that have reported.
-    reports: usize,
-    /// Sum of what they reported: with all of them the mean loss, in nats.
-    pub(crate) loss: f64,
-    /// Accuracy at its end, once it was asked for.
-    pub(crate) accuracy: Option<f64>,
+/// The names of the trainers whose gradients are awaited.
+async fn awaited(shards: &Shards) -> Result<Vec<String>, ReferenceError> {
+    let mut awaited = Vec::new();
+    for shard in shards {
+        awaited.extend(shard.local_value().await?.awaited());
+    }
+    awaited.sort_unstable();
+    awaited.dedup();
+    Ok(awaited.into_iter().map(name_of).collect())
 }
 
-/// What the server has served.
-#[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    calls: AtomicU64,
-    tensor_bytes: AtomicU64,
+/// What all shards have served.
+async fn traffic(shards: &Shards) -> Result<Traffic, ReferenceError> {
+    let mut sum = Traffic::default();
+    for shard in shards {
+        let Traffic { calls, tensor_bytes } = shard.local_value().await?.traffic();
+        sum.calls += calls;
+        sum.tensor_bytes += tensor_bytes;
+    }
+    Ok(sum)
 }
 
-/// A moment, on the clock that never jumps and on the one that processes share.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub(crate) instant: Instant,
-    pub(crate) time: SystemTime,
+/// The name of the worker of trainer number `index` (from 0).
+fn name_of(index: usize) -> String {
+    name(index as u32 + 1)
 }
 
-impl ParameterServer {
-    /// A server with the initial parameters of `plan`, which judges them by `test`.
-    pub(crate) fn new(plan: &Plan, test: Examples) -> anyhow::Result<Self> {
-        let shard = |param| anyhow::Ok(watch::Sender::new(Shard::new(param, plan.seed, plan.trainers)?));
-        let [w1, b1, w2, b2] = Param::ALL.map(shard);
-        Ok(Self {
-            trainers: plan.trainers,
-            test,
-            shards: [w1?, b1?, w2?, b2?],
-            epochs: watch::Sender::new(vec![Epoch::default(); usize::try_from(plan.epochs)?]),
-            traffic: Traffic::default(),
-            here: AtomicU64::new(0),
-            complete: OnceLock::new(),
-        })
-    }
-
-    fn shard(&self, param: Param) -> &watch::Sender<Shard> {
-        &self.shards[param as usize]
-    }
-
-    /// Waits until `param` has `version` or a later one. Cancel-safe.
-    async fn reached(&self, param: Param, version: u64) -> Result<Tensor, ServerError> {
-        let mut shard = self.shard(param).subscribe();
-        let reached = shard.wait_for(|shard| shard.version() >= version).await;
-        let shard = reached.map_err(|closed| ServerError::Server(closed.to_string()))?;
-        Ok(shard.value().clone())
-    }
-
-    fn push(&self, trainer: usize, param: Param, version: u64, gradient: Tensor) -> Result<(), ServerError> {
-        let mut outcome = Ok(false);
-        self.shard(param).send_if_modified(|shard| {
-            outcome = shard.push(trainer, version, gradient, OPTIMISER);
-            outcome == Ok(true)
-        });
-        outcome.map(|_| ())
-    }
-
-    /// The trainer, from 0, whose call this thread serves.
-    fn calling_trainer(&self) -> Result<usize, ServerError> {
-        let rank = CallContext::current().map_or(0, |call| call.caller().0);
-        let trainer = (rank as usize).checked_sub(1).filter(|trainer| *trainer < self.trainers);
-        trainer.ok_or(ServerError::NotATrainer { rank, trainers: self.trainers })
-    }
-
-    fn first_call(&self) {
-        if self.here.fetch_add(1, Ordering::Relaxed) + 1 == self.trainers as u64 {
-            let now = Moment { instant: Instant::now(), time: SystemTime::now() };
-            self.complete.get_or_init(|| now);
-        }
-    }
-
-    /// When every trainer had made its first call.
-    pub(crate) fn complete(&self) -> Option<Moment> {
-        self.complete.get().copied()
-    }
-
-    fn note(&self, epoch: u64, note: impl FnOnce(&mut Epoch)) -> Result<(), ServerError> {
-        let mut found = false;
-        self.epochs.send_modify(|epochs| {
-            let place = usize::try_from(epoch).ok().and_then(|at| epochs.get_mut(at));
-            found = place.map(note).is_some();
-        });
-        if found { Ok(()) } else { Err(ServerError::NoSuchEpoch { epoch }) }
-    }
-
-    /// Waits until all trainers have finished `epoch` (from 0) and it was evaluated. Cancel-safe.
-    ///
-    /// # Panics
-    /// If the plan has no such epoch.
-    pub(crate) async fn epoch_done(&self, epoch: usize) -> anyhow::Result<Epoch> {
-        let done = |epoch: Epoch| epoch.reports == self.trainers && epoch.accuracy.is_some();
-        Ok(self.epochs.subscribe().wait_for(|epochs| done(epochs[epoch])).await?[epoch])
-    }
-
-    /// The trainers, from 0, whose gradients are awaited.
-    pub(crate) fn awaited(&self) -> Vec<usize> {
-        let mut awaited: Vec<usize> =
-            self.shards.iter().flat_map(|shard| shard.borrow().awaited().collect::<Vec<_>>()).collect();
-        awaited.sort_unstable();
-        awaited.dedup();
-        awaited
-    }
-
-    /// As [`evaluate`].
-    pub(crate) fn accuracy(&self) -> anyhow::Result<f64> {
-        let params = self.shards.each_ref().map(|shard| shard.borrow().value().clone());
-        Ok(Network::new(&params)?.accuracy(&self.test))
-    }
-
-    /// What was served so far.
-    pub(crate) fn traffic(&self) -> &Traffic {
-        &self.traffic
-    }
+/// Milliseconds from `time_us` (microseconds since 1970) to now; `None` if the clock was set back meanwhile.
+fn ms_since(time_us: u64) -> Option<f64> {
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(time_us))?;
+    Some(time.elapsed().ok()?.as_secs_f64() * 1e3)
 }
 
-impl Traffic {
-    fn count_call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-    }
+/// Resident memory of this process, where `/proc` tells (Linux).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
 
-    /// Counts a call that carries `tensor` one way or the other.
-    fn count(&self, tensor: &Tensor) {
-        self.count_call();
-        self.tensor_bytes.fetch_add(tensor.part().len() as u64, Ordering::Relaxed);
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Calls served.
-    pub(crate) fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of tensors received and sent.
-    pub(crate) fn tensor_bytes(&self) -> u64 {
-        self.tensor_bytes.load(Ordering::Relaxed)
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_system_tells_how_much_memory_is_resident() {
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 100_000));
     }
 }

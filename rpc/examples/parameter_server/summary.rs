@@ -5,6 +5,8 @@ use std::fmt;
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
+use crate::flags::Flags;
+
 /// The share of the test images that a trained network has to know.
 const ACCURACY_MIN: f64 = 0.95;
 
@@ -35,33 +37,55 @@ pub(crate) struct EpochEvent {
 pub(crate) struct Summary {
     /// Share of the test images that the network knows, in `0.0..=1.0`.
     pub(crate) accuracy: f64,
-    /// Calls that the server answered in a second of training.
+    /// Pulls and pushes that the server answered in a second of training.
     pub(crate) calls_per_s: f64,
     /// Bytes of tensors that the server received and sent.
     pub(crate) bytes: u64,
-    /// From the first call of the last trainer to the end of the last epoch.
+    /// From when every trainer was ready to the end of the last epoch.
     pub(crate) seconds: f64,
-    /// Remote values that somebody still held at shutdown; a program of plain calls has none.
+    /// Values of the server that somebody still had references to at shutdown. The trainers look after theirs.
     pub(crate) leaked: u64,
-    /// Calls that the server answered.
+    /// Pulls and pushes that the server answered.
     pub(crate) calls: u64,
     /// Processes that took part, the server included.
     pub(crate) workers: usize,
-    /// From the start of the launcher until every trainer had made its first call; without the launcher of
-    /// this program nobody knows.
+    /// From the start of the launcher until every trainer was ready: it had its data and the first parameters.
+    /// Without the launcher of this program nobody knows.
     pub(crate) startup_ms: Option<f64>,
     /// Memory of the server after init and before its data; where the system tells.
     pub(crate) server_idle_rss_bytes: Option<u64>,
 }
 
+impl Event {
+    /// Hands it to the launcher, or to people if there is none of this program.
+    ///
+    /// # Errors
+    /// For people also that the result is bad. The launcher judges for itself.
+    pub(crate) fn tell(&self, flags: &Flags) -> anyhow::Result<()> {
+        if flags.launched_at_us.is_some() {
+            println!("{}", serde_json::to_string(self)?);
+            return Ok(());
+        }
+        match self {
+            Self::Epoch(epoch) => println!("epoch {}/{}: {epoch}", epoch.epoch, epoch.epochs),
+            Self::Finished(summary) => {
+                summary.print(flags.json)?;
+                summary.judge()?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Summary {
-    /// Fails if the network has not learnt enough.
+    /// Fails if the network has not learnt enough, or references were left over.
     pub(crate) fn judge(&self) -> anyhow::Result<()> {
         ensure!(
             self.accuracy >= ACCURACY_MIN,
             "test accuracy {:.4} is below {ACCURACY_MIN}; train for more epochs with --epochs",
             self.accuracy
         );
+        ensure!(self.leaked == 0, "{} values leaked; the server's warnings say who holds them", self.leaked);
         Ok(())
     }
 
@@ -88,12 +112,12 @@ impl fmt::Display for Summary {
         writeln!(f, "tensors moved   {:.1} MB", self.bytes as f64 / 1e6)?;
         writeln!(f, "training time   {:.2} s", self.seconds)?;
         if let Some(startup) = self.startup_ms {
-            writeln!(f, "start-up        {startup:.0} ms until every trainer had called")?;
+            writeln!(f, "start-up        {startup:.0} ms until every trainer was ready")?;
         }
         if let Some(rss) = self.server_idle_rss_bytes {
             writeln!(f, "idle server     {:.1} MB resident", rss as f64 / 1e6)?;
         }
-        write!(f, "{} workers shut down cleanly", self.workers)
+        write!(f, "{} workers shut down cleanly, {} leaked", self.workers, self.leaked)
     }
 }
 
@@ -133,7 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_words_count_the_workers() {
-        assert!(summary(0.97).to_string().ends_with("\n4 workers shut down cleanly"));
+    fn a_leak_is_a_failure() {
+        let error = Summary { leaked: 2, ..summary(0.97) }.judge().unwrap_err().to_string();
+        assert!(error.contains("2 values leaked"), "{error}");
+    }
+
+    #[test]
+    fn the_last_words_count_the_workers_and_what_leaked() {
+        assert!(summary(0.97).to_string().ends_with("\n4 workers shut down cleanly, 0 leaked"));
     }
 }

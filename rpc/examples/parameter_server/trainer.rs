@@ -1,68 +1,95 @@
 //! What a trainer does: pull the parameters, compute its part of a gradient, push it.
 
 use anyhow::Context;
-use rpc::{Tensor, Worker};
+use rpc::{RpcFuture, Tensor};
+use serde::{Deserialize, Serialize};
 
-use crate::data::Split;
+use crate::data::{Examples, Split};
 use crate::model::{Network, Param, PerParam};
 use crate::plan::{BATCH, Plan};
-use crate::server::{SERVER_NAME, evaluate, pull, push, report};
+use crate::shard::Shards;
 
-/// Trains from the first round of `plan` to the last, as trainer number `trainer` (from 0).
-pub(crate) async fn train(worker: &Worker, plan: &Plan, trainer: usize) -> anyhow::Result<()> {
-    // First of all, so that the answer is on its way while the data are unpacked.
-    let first = start_pull(worker, 0);
-    let examples = Split::load(plan.seed)?.train;
-    let mut params = finish_pull(first).await?;
-    let mut version = 0;
-    let rounds = plan.rounds_per_epoch(examples.len());
-    for epoch in 0..plan.epochs {
-        let order = plan.order(epoch, examples.len());
+/// A trainer: a value on a worker of its own, which refers to the shards on the server.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Trainer {
+    plan: Plan,
+    /// Its number, from 0.
+    index: usize,
+    shards: Shards,
+    examples: Examples,
+    /// What it has pulled last, and its version.
+    params: PerParam<Tensor>,
+    version: u64,
+}
+
+/// Trainer number `index` (from 0) of `plan`. It has pulled the parameters for the first time.
+#[rpc::function]
+pub(crate) fn new_trainer(plan: Plan, index: usize, shards: Shards) -> Result<Trainer, String> {
+    let new = || {
+        // First of all, so that the answers are on their way while the data are unpacked.
+        let pulls = start_pull(&shards, 0);
+        let examples = Split::load(plan.seed)?.train;
+        let [w1, b1, w2, b2] = pulls.map(RpcFuture::wait); // blocks: a plain function has a thread of its own
+        Ok(Trainer {
+            plan,
+            index,
+            examples,
+            params: [w1?, b1?, w2?, b2?],
+            version: 0,
+            shards: shards.clone(),
+        })
+    };
+    new().map_err(text)
+}
+
+#[rpc::methods]
+impl Trainer {
+    /// Trains from the first round of `epoch` (from 0) to the last. Returns its part of the mean loss, in nats.
+    pub(crate) async fn train(&mut self, epoch: u64) -> Result<f64, String> {
+        self.rounds(epoch).await.map_err(text)
+    }
+}
+
+impl Trainer {
+    async fn rounds(&mut self, epoch: u64) -> anyhow::Result<f64> {
+        let order = self.plan.order(epoch, self.examples.len());
+        let rounds = self.plan.rounds_per_epoch(self.examples.len());
         let mut loss = 0.0;
         for round in 0..rounds {
-            let batch = examples.select(&order[plan.share(round, trainer)]);
+            let batch = self.examples.select(&order[self.plan.share(round, self.index)]);
             // Some tenths of a millisecond: short enough to be computed between two awaits.
-            let gradients = Network::new(&params)?.gradients(&batch, 1.0 / BATCH as f32);
+            let gradients = Network::new(&self.params)?.gradients(&batch, 1.0 / BATCH as f32);
             loss += gradients.loss;
-            params = exchange(worker, version, gradients.by_param).await?;
-            version += 1;
+            self.exchange(gradients.by_param).await?;
         }
-        worker.rpc_async(SERVER_NAME, report, (epoch, loss / rounds as f64)).await?;
-        if trainer == 0 {
-            // The others cannot change the parameters meanwhile: the next step needs this trainer too.
-            worker.rpc_async(SERVER_NAME, evaluate, (epoch,)).await?;
-        }
+        Ok(loss / rounds as f64)
     }
-    Ok(())
-}
 
-type Pulls = PerParam<rpc::RpcFuture<Tensor, crate::shard::ServerError>>;
+    /// Pushes the gradients for the version that it has, and pulls the next one.
+    async fn exchange(&mut self, gradients: PerParam<Vec<f32>>) -> anyhow::Result<()> {
+        let mut pushes = Vec::with_capacity(Param::ALL.len());
+        for ((param, shard), gradient) in Param::ALL.iter().zip(&self.shards).zip(gradients) {
+            let gradient =
+                Tensor::from_vec(gradient, param.shape()).context("a gradient of its own shape")?;
+            pushes.push(shard.rpc_async().push(self.index, self.version, gradient));
+        }
+        // Eight calls at once, one wait: a pull is answered when the other trainers have pushed as well.
+        let [w1, b1, w2, b2] = start_pull(&self.shards, self.version + 1);
+        for pushed in pushes {
+            pushed.await?;
+        }
+        self.params = [w1.await?, b1.await?, w2.await?, b2.await?];
+        self.version += 1;
+        Ok(())
+    }
+}
 
 /// Asks for all parameters at `version`. The calls are under way when this returns.
-fn start_pull(worker: &Worker, version: u64) -> Pulls {
-    Param::ALL.map(|param| worker.rpc_async(SERVER_NAME, pull, (param, version)))
+fn start_pull(shards: &Shards, version: u64) -> PerParam<RpcFuture<Tensor>> {
+    shards.each_ref().map(|shard| shard.rpc_async().pull(version))
 }
 
-async fn finish_pull(pulls: Pulls) -> anyhow::Result<PerParam<Tensor>> {
-    let [w1, b1, w2, b2] = pulls;
-    Ok([w1.await?, b1.await?, w2.await?, b2.await?])
-}
-
-/// Pushes the gradients for `version` and returns the parameters of the next one.
-async fn exchange(
-    worker: &Worker,
-    version: u64,
-    gradients: PerParam<Vec<f32>>,
-) -> anyhow::Result<PerParam<Tensor>> {
-    let mut pushes = Vec::with_capacity(Param::ALL.len());
-    for (param, gradient) in Param::ALL.into_iter().zip(gradients) {
-        let gradient = Tensor::from_vec(gradient, param.shape()).context("a gradient of its own shape")?;
-        pushes.push(worker.rpc_async(SERVER_NAME, push, (param, version, gradient)));
-    }
-    // Eight calls at once, one wait: a pull is answered when the other trainers have pushed as well.
-    let pulls = start_pull(worker, version + 1);
-    for pushed in pushes {
-        pushed.await?;
-    }
-    finish_pull(pulls).await
+/// An error as it travels to the server, where people read it.
+fn text(error: anyhow::Error) -> String {
+    format!("{error:#}")
 }
