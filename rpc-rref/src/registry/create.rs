@@ -139,12 +139,22 @@ impl Registry {
 
     /// Keeps a value that is here already.
     pub(crate) fn own_value(&self, value: Arc<dyn Stored>, place: Place) -> Arc<Handle> {
-        self.change(|state| {
+        let (handle, unneeded) = self.change(|state| {
+            if state.is_closed() {
+                // An id, for a handle that is of no use.
+                let rref = state.table.own(Owned::default());
+                state.table.drop_handle(rref);
+                return (self.handle(state, rref, place), Some(value));
+            }
             let (created, born_s) = (state.places.id(place), state.age_s());
             let owned = Owned { value: Some(value), local: None, created, born_s };
             let rref = state.table.own(owned);
-            self.handle(state, rref, place)
-        })
+            (self.handle(state, rref, place), None)
+        });
+        if unneeded.is_some() {
+            self.discard(vec![Owned { value: unneeded, ..Owned::default() }]);
+        }
+        handle
     }
 
     /// Serves a request to create by a function.
@@ -177,6 +187,9 @@ impl Registry {
         let aside: CreateAside<'_> = postcard::from_bytes(aside).map_err(|error| bad(&error))?;
         let rref = aside.rref;
         self.change(|state| {
+            if state.is_closed() {
+                return Err(Response::failed(Outcome::ShuttingDown, &[]));
+            }
             if from != self.me() {
                 state.met.insert(from);
                 match state.table.handle_create(from, rref) {

@@ -127,6 +127,13 @@ pub(crate) fn value_for(
     from: WorkerId,
     rref: RRefId,
 ) -> Option<Result<Arc<dyn Stored>, ReferenceError>> {
+    if state.is_closed() {
+        let (rref, is_own) = (rref.to_string(), from == state.me);
+        return Some(Err(match is_own {
+            true => ReferenceError::ShutDown { rref },
+            false => ReferenceError::NotHere { rref },
+        }));
+    }
     match state.table.access(from, rref) {
         Access::Gone => Some(Err(match state.table.failure(rref) {
             Some(_) => ReferenceError::NotCreated { rref: rref.to_string(), reason: NEVER_ASKED.into() },

@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 
 use rpc_core::{Handler, Incoming, Kind, Outcome, Response, Served, aside};
 
-use super::Registry;
 use super::chores::CHORE;
 use super::control::CONTROL;
+use super::{Registry, State};
 
 /// Run a function and keep its result.
 pub(crate) const CREATE: Kind = Kind(0x13);
@@ -44,6 +44,9 @@ impl Handler for ReferenceHandler {
             CONTROL => return Served::Now(registry.serve_control(&incoming)),
             CHORE => return registry.serve_chore(&incoming),
             REPORT => return registry.serve_report(&incoming),
+            _ if registry.read(State::is_closed) => {
+                return Served::Now(Response::failed(Outcome::ShuttingDown, &[]));
+            }
             _ => {}
         }
         let Incoming { from, mut request, context, link } = incoming;

@@ -5,9 +5,11 @@
 //! it overtake another in its lane) is done to tables and streams in the crate's own tests; here is what comes
 //! nearest: a link that is lost with what was on it, or a request made by hand.
 
+mod closed;
 mod common;
 mod destructors;
 mod functions;
+
 mod raw;
 mod t_calls;
 mod t_creation;
