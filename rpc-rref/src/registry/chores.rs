@@ -3,11 +3,14 @@
 //! So it needs no runtime and no thread of its own over whatever agent, and a graceful shutdown waits for what
 //! is still to be done, because it is a request like others.
 
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rpc_core::{Body, Incoming, Kind, Outcome, Request, Response, Served, WorkerId};
+use rpc_core::handles::{HandleDesk, SentHandles};
+use rpc_core::{Body, Failure, Incoming, Kind, Outcome, Request, Response, Served, WorkerId};
 
 use super::Registry;
+use super::control::CONTROL;
 
 /// Of the requests of a worker to itself.
 pub(super) const CHORE: Kind = Kind(0x17);
@@ -28,11 +31,15 @@ impl Registry {
     pub(super) fn retry_after(&self, to: WorkerId, delay: Duration) {
         let mut payload = to.0.to_le_bytes().to_vec();
         payload.extend_from_slice(&(delay.as_millis() as u64).to_le_bytes());
-        // If it fails, this worker has shut down.
-        drop(self.agent().send(self.me(), chore(RETRY, payload)));
+        // Of a control kind, which is not refused because of calls.
+        let reply = self.agent().send(self.me(), Request { kind: CONTROL, ..chore(RETRY, payload) });
+        if let Some(registry) = self.own().upgrade() {
+            let desk: Arc<dyn HandleDesk> = registry;
+            reply.watch(desk, self.me(), "references", Some(Box::new(Later(self.own().clone(), to))));
+        }
     }
 
-    pub(super) fn serve_chore(self: std::sync::Arc<Self>, incoming: &Incoming) -> Served {
+    pub(super) fn serve_chore(self: Arc<Self>, incoming: &Incoming) -> Served {
         if incoming.from != self.me() {
             return Served::Now(Response::failed(Outcome::UnknownKind, &[]));
         }
@@ -58,4 +65,16 @@ impl Registry {
 
 pub(super) fn chore(method: u64, payload: Vec<u8>) -> Request {
     Request { kind: CHORE, method, codec: 0, timeout: None, body: Body::new(payload) }
+}
+
+/// A batch is to be sent again. If this is refused there are as many others of its kind: it goes with one of
+/// them. Or the worker has shut down.
+struct Later(Weak<Registry>, WorkerId);
+
+impl SentHandles for Later {
+    fn lost(self: Box<Self>, _why: &Failure) {
+        if let Some(registry) = self.0.upgrade() {
+            registry.retry_with_others(self.1);
+        }
+    }
 }

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rpc_core::handles::{HandleDesk, SentHandles};
-use rpc_core::{Body, Failure, Incoming, Kind, Outcome, PeerEvent, PeerWatcher, Request, Response, WorkerId};
+use rpc_core::{
+    Agent, Body, Failure, Incoming, Kind, Outcome, PeerEvent, PeerWatcher, Request, Response, WorkerId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::state::{Phase, State};
@@ -25,8 +27,10 @@ use crate::report::Tell;
 /// Of the requests that carry batches: one of the framework's control kinds, which no load refuses.
 pub(super) const CONTROL: Kind = Kind(0x12);
 
-/// Entries of one batch.
+/// Entries of one batch, if a message may be so large.
 const BATCH_MAX: usize = 4096;
+/// About as much as an entry takes, with a place in it.
+const ENTRY_BYTES: usize = 1024;
 /// How long to wait for the receipt of a batch before it is sent again.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -52,10 +56,19 @@ pub(crate) struct Stream {
     failures: u32,
     /// Batches without a receipt in time, ever.
     pub(crate) timeouts: u32,
-    /// A request to send the batch again is under way.
-    waits: bool,
+    waits: Waits,
     /// Somebody is sending, and will look for the next batch.
     sending: bool,
+}
+
+/// Whether a batch that failed waits to be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    No,
+    /// For its own time.
+    ForItsTurn,
+    /// For the next batch to any peer that is sent again.
+    ForAny,
 }
 
 /// A batch on its way out.
@@ -72,21 +85,28 @@ impl Stream {
             inbound: Inbound::new(peer),
             failures: 0,
             timeouts: 0,
-            waits: false,
+            waits: Waits::No,
             sending: false,
         }
     }
 
-    pub(super) fn next_batch(&mut self, to: WorkerId) -> Option<Batch> {
-        if self.waits || self.sending {
+    pub(super) fn next_batch(&mut self, to: WorkerId, max: usize) -> Option<Batch> {
+        if self.waits != Waits::No || self.sending {
             return None;
         }
-        let (sequence, entries) = self.out.poll_batch(BATCH_MAX)?;
+        let (sequence, entries) = self.out.poll_batch(max)?;
         // Serializing plain data into a vector does not fail.
         let payload = postcard::to_stdvec(&(sequence, entries)).unwrap_or_default();
         self.sending = true;
         Some(Batch { to, sequence, payload: payload.into() })
     }
+}
+
+/// How many entries a batch may have that `agent` is to send.
+pub(super) fn batch_max(agent: &dyn Agent) -> usize {
+    let halves = std::iter::successors(Some(BATCH_MAX), |max| (*max > 1).then_some(max / 2));
+    let fits = |max: &usize| agent.refusal(&Body::new(vec![0; max * ENTRY_BYTES])).is_none();
+    halves.into_iter().find(fits).unwrap_or(1)
 }
 
 impl State {
@@ -156,9 +176,10 @@ impl Registry {
             let to = batch.to;
             self.send_batch(batch);
             let (batch, effects) = self.change_only(|state| {
+                let max = state.batch_max;
                 let stream = state.streams.get_mut(&to)?;
                 stream.sending = false;
-                stream.next_batch(to)
+                stream.next_batch(to, max)
             });
             next = batch;
             self.apply(effects);
@@ -199,7 +220,7 @@ impl Registry {
                     stream.failures += 1;
                     let starts = stream.failures <= UNSERVED_MAX && state.phase == Phase::Open;
                     let unserved = matches!(why, Failure::UnknownKind) && !starts;
-                    stream.waits = !unserved;
+                    stream.waits = if unserved { Waits::No } else { Waits::ForItsTurn };
                     let delay = (!unserved).then(|| chores::backoff(stream.failures));
                     state.wake(Key::Peer(to));
                     Some(delay)
@@ -216,12 +237,23 @@ impl Registry {
         }
     }
 
-    /// The batch that failed is sent again.
+    /// The batch that failed is sent again, and so are those that wait for any.
     pub(super) fn retry(&self, to: WorkerId) {
         self.change(|state| {
+            for (peer, stream) in &mut state.streams {
+                if *peer == to || stream.waits == Waits::ForAny {
+                    stream.waits = Waits::No;
+                    state.touched.insert(*peer);
+                }
+            }
+        });
+    }
+
+    /// The batch that failed is sent again with the next that is.
+    pub(super) fn retry_with_others(&self, to: WorkerId) {
+        self.change(|state| {
             if let Some(stream) = state.streams.get_mut(&to) {
-                stream.waits = false;
-                state.touched.insert(to);
+                stream.waits = Waits::ForAny;
             }
         });
     }

@@ -41,6 +41,7 @@ impl Handler for ReferenceHandler {
             return Served::Now(Response::failed(Outcome::ShuttingDown, &[]));
         };
         match self.kind {
+            CONTROL if incoming.from == registry.me() => return registry.serve_chore(&incoming),
             CONTROL => return Served::Now(registry.serve_control(&incoming)),
             CHORE => return registry.serve_chore(&incoming),
             REPORT => return registry.serve_report(&incoming),

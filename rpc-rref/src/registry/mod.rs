@@ -108,8 +108,9 @@ impl Registry {
         let me = agent.group().get(agent.id()).map(|member| member.info.clone());
         let me = me.expect("an agent is a member of its own group");
         let world_size = agent.group().world_size();
+        let batch_max = control::batch_max(&**agent);
         let registry = Arc::new_cyclic(|own: &Weak<Self>| Self {
-            state: Mutex::new(State::new(me.id, world_size)),
+            state: Mutex::new(State::new(me.id, world_size, batch_max)),
             me,
             client: client.clone(),
             functions,

@@ -68,6 +68,8 @@ pub(crate) enum Phase {
 pub(crate) struct State {
     pub(crate) me: WorkerId,
     world_size: u32,
+    /// Entries of one batch.
+    pub(super) batch_max: usize,
     pub(crate) table: Table<Owned, Used>,
     pub(crate) streams: BTreeMap<WorkerId, Stream>,
     /// Streams that may have something to send.
@@ -93,11 +95,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(me: WorkerId, world_size: usize) -> Self {
+    pub(crate) fn new(me: WorkerId, world_size: usize, batch_max: usize) -> Self {
         let world_size = u32::try_from(world_size).unwrap_or(u32::MAX);
         Self {
             me,
             world_size,
+            batch_max,
             table: Table::new(me, world_size),
             streams: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -148,7 +151,7 @@ impl State {
         effects.speak = self.step_report();
         for to in std::mem::take(&mut self.touched) {
             if let Some(stream) = self.streams.get_mut(&to)
-                && let Some(batch) = stream.next_batch(to)
+                && let Some(batch) = stream.next_batch(to, self.batch_max)
             {
                 effects.batches.push(batch);
             }

@@ -9,7 +9,7 @@ mod closed;
 mod common;
 mod destructors;
 mod functions;
-
+mod load;
 mod raw;
 mod t_calls;
 mod t_creation;
