@@ -52,9 +52,6 @@ impl Drop for Handle {
                 }
                 state.remove_place(self.rref, self.place);
                 state.table.drop_handle(self.rref);
-                if state.table.used(self.rref).is_none() {
-                    state.not_created.remove(&self.rref);
-                }
             });
         }
     }

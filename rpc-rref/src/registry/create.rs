@@ -222,8 +222,10 @@ impl Registry {
                 state.creation_ended(rref, Err(error));
                 return;
             }
-            if state.table.used_mut(rref).is_some() && state.table.failure(rref).is_none() {
-                state.not_created.insert(rref, why.to_string());
+            if state.table.failure(rref).is_none()
+                && let Some(used) = state.table.used_mut(rref)
+            {
+                used.reason = Some(Box::new(why.to_string()));
             }
             state.table.creation_failed(rref);
         });

@@ -119,7 +119,10 @@ impl Registry {
             Why::SenderLost => ReferenceError::SenderLost { rref: text },
             Why::NotCreated => ReferenceError::NotCreated {
                 rref: text,
-                reason: state.not_created.get(&rref).cloned().unwrap_or_else(|| NEVER_ASKED.into()),
+                reason: match state.table.used(rref).and_then(|used| used.reason.as_deref()) {
+                    Some(reason) => reason.clone(),
+                    None => NEVER_ASKED.into(),
+                },
             },
         })
     }

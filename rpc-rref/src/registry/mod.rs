@@ -212,9 +212,16 @@ impl Registry {
         }
     }
 
-    /// Whether no value is shared or used here, and no handle or message about one is on its way.
+    /// Whether no value is shared or used here, nobody waits for one, and no handle or message about one is on
+    /// its way.
     pub fn is_idle(&self) -> bool {
-        self.read(|state| state.table.is_idle() && state.streams.values().all(|stream| stream.out.is_idle()))
+        self.read(|state| {
+            state.table.is_idle()
+                && state.streams.values().all(|stream| stream.out.is_idle())
+                && state.failed.is_empty()
+                && state.queues.is_empty()
+                && state.waiting.is_empty()
+        })
     }
 
     /// The worker has left its group: the values are dropped, and handles are of no use any more.

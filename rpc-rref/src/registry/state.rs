@@ -37,6 +37,9 @@ pub(crate) struct Used {
     pub(crate) more: Option<Box<Vec<PlaceId>>>,
     /// Seconds after the registry's start.
     pub(crate) born_s: u32,
+    /// Why the request for it failed.
+    #[allow(clippy::box_collection, reason = "one word in each of a million entries")]
+    pub(crate) reason: Option<Box<String>>,
 }
 
 /// What a change of the state leaves to be done without the lock.
@@ -81,8 +84,6 @@ pub(crate) struct State {
     pub(crate) places: Places,
     /// Why values of this worker's have no value.
     pub(crate) failed: BTreeMap<RRefId, Arc<ReferenceError>>,
-    /// Why requests for values of others' failed.
-    pub(crate) not_created: BTreeMap<RRefId, String>,
     /// Workers with which references were exchanged.
     pub(crate) met: BTreeSet<WorkerId>,
     /// Workers that are gone.
@@ -109,7 +110,6 @@ impl State {
             next_waiter: 0,
             places: Places::default(),
             failed: BTreeMap::new(),
-            not_created: BTreeMap::new(),
             met: BTreeSet::new(),
             dead: BTreeSet::new(),
             phase: Phase::Open,
@@ -218,7 +218,7 @@ impl State {
             owned.local.get_or_insert_default().push(id);
         } else if let Some(used) = self.table.used_mut(rref) {
             if used.first.is_none() {
-                *used = Used { first: Some(id), more: None, born_s: now };
+                (used.first, used.born_s) = (Some(id), now);
             } else {
                 used.more.get_or_insert_default().push(id);
             }
@@ -258,7 +258,6 @@ impl State {
         let queues = std::mem::take(&mut self.queues);
         self.woken.extend(queues.into_values().flatten().map(|queued| queued.waker));
         self.failed.clear();
-        self.not_created.clear();
         let rrefs: Vec<RRefId> = self.table.iter_owned().map(|(rref, ..)| rref).collect();
         let values = rrefs.into_iter().filter_map(|rref| self.table.owned_mut(rref).map(std::mem::take));
         let values = values.collect();
