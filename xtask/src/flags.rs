@@ -1,6 +1,7 @@
 //! The command line. The comments here are the help text.
 
 use std::ffi::OsString;
+use std::num::ParseIntError;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -26,6 +27,11 @@ pub(crate) enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Run many random cases of the properties of reference counting; a failing one is shortened
+    ///
+    /// Each case has a seed, and seeds are counted up. The last line of a failure is the command that repeats
+    /// it.
+    Sim(SimFlags),
     /// Check what no compiler checks: module comments, invariants and their tests, versions, the changelog
     Tidy,
 }
@@ -39,6 +45,32 @@ pub(crate) struct CiFlags {
     /// Run this step alone; may be repeated
     #[arg(long, value_name = "STEP")]
     pub(crate) only: Vec<StepName>,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct SimFlags {
+    /// How many cases [default: 1 with --seed, else 1000000]
+    #[arg(long, value_name = "N")]
+    pub(crate) cases: Option<u64>,
+
+    /// Seed of the first case, decimal or 0x… [default: random]
+    #[arg(long, value_name = "S", value_parser = parse_seed)]
+    pub(crate) seed: Option<u64>,
+
+    /// Size of the group
+    #[arg(long, value_name = "W", default_value_t = SimFlags::WORKERS, value_parser = clap::value_parser!(u32).range(2..=64))]
+    pub(crate) workers: u32,
+}
+
+impl SimFlags {
+    pub(crate) const WORKERS: u32 = 4;
+}
+
+fn parse_seed(text: &str) -> Result<u64, ParseIntError> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    }
 }
 
 impl CiFlags {
@@ -104,6 +136,17 @@ mod tests {
         assert_eq!(steps("xtask ci").len(), StepName::value_variants().len());
         assert_eq!(steps("xtask ci --from deny"), [StepName::Deny, StepName::Integration]);
         assert_eq!(steps("xtask ci --only test --only fmt"), [StepName::Fmt, StepName::Test]);
+    }
+
+    #[test]
+    fn seeds_are_decimal_or_hexadecimal() {
+        let seed = |text: &str| match Xtask::try_parse_from(["xtask", "sim", "--seed", text]) {
+            Ok(Xtask { task: Task::Sim(flags) }) => flags.seed,
+            _ => None,
+        };
+        assert_eq!(seed("0x1F"), Some(31));
+        assert_eq!(seed("31"), Some(31));
+        assert_eq!(seed("1F"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod ci;
 mod flags;
 mod integration;
+mod sim;
 mod steps;
 mod tidy;
 
@@ -33,6 +34,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Ci(flags) => ci::run(&sh, &flags),
         Task::Integration { args } => integration::run(&sh, &args),
+        Task::Sim(flags) => sim::run(&sh, flags),
         Task::Tidy => tidy::run(root),
     }
 }

@@ -86,6 +86,7 @@ impl<O: Default, U: Default> Table<O, U> {
     /// worker.
     pub(super) fn receive_used(&mut self, from: WorkerId, rref: RRefId, transfer: Transfer) {
         let by_owner = from == rref.owner;
+        let is_owner_dead = self.dead.contains(&rref.owner);
         let Some(used) = self.used.get_mut(rref) else {
             self.receive_first(from, rref, transfer);
             return;
@@ -98,7 +99,7 @@ impl<O: Default, U: Default> Table<O, U> {
                 self.push(from, Msg::Adopted { transfer });
             }
             // This handle has another sender: the value may be there.
-            Phase::Failed { why: Why::SenderLost, .. } => {
+            Phase::Failed { why: Why::SenderLost, .. } if !is_owner_dead => {
                 let phase = self.register(from, rref, transfer);
                 if let Some(used) = self.used.get_mut(rref) {
                     used.phase = phase;
