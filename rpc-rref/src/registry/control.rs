@@ -115,11 +115,9 @@ impl State {
         if self.is_closed() || self.dead.contains(&peer) || peer == self.me {
             return;
         }
-        let stream = self.stream(peer);
-        if stream.out.is_idle() {
-            stream.out.probe();
-            self.touched.insert(peer);
-        }
+        // Also after a batch that is under way: its receipt may have come on the link that has gone down since.
+        self.stream(peer).out.probe();
+        self.touched.insert(peer);
     }
 
     /// The stream to and from `peer`.
