@@ -1,7 +1,11 @@
 //! Leaks at shutdown.
 
+use std::time::Duration;
+
+use rpc_core::{PeerEvent, PeerWatcher, WorkerId};
 use rpc_rref::report::Handles;
 use rpc_rref::{LeakPolicy, RRef};
+use rpc_testing::Rule;
 use tokio::sync::Semaphore;
 
 use crate::common::{Node, Refs, here, new_node, shelve};
@@ -202,4 +206,28 @@ async fn more_than_may_be_listed_is_counted() {
     let error = reports[1].clone().judge(LeakPolicy::Error).unwrap_err().to_string();
     assert!(error.starts_with("1500 values of worker1 (rank 1) leaked"), "{error}");
     assert!(error.contains("And 1480 more") && error.len() < 10_000, "{error}");
+}
+
+/// Otherwise the death of a worker whose last answer has just come would show to nobody.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_goes_down_under_a_batch_is_followed_by_another_batch() {
+    let refs = Refs::new(2).await;
+    let network = refs.cluster.network();
+    let address = |worker: &str| refs.cluster.address(worker).to_owned();
+    let settle = || tokio::time::sleep(Duration::from_millis(1));
+    let value = refs.registry(0).remote(1, new_node, ()).unwrap();
+    value.created().await.unwrap();
+    settle().await;
+    let batches = Rule::delay(Duration::ZERO).from(address("worker0")).to(address("worker1")).kind(0x12);
+    let batches = network.add(batches);
+    let receipts = network.add(Rule::hold().from(address("worker1")).replies());
+    drop(value);
+    settle().await;
+    refs.registry(0).peer_event(WorkerId(1), PeerEvent::LinkDown { link: 0 });
+    settle().await;
+    assert_eq!(batches.hits(), 1, "one at a time");
+    receipts.release();
+    receipts.remove();
+    settle().await;
+    assert_eq!(batches.hits(), 2);
 }
