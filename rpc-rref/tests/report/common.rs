@@ -86,7 +86,8 @@ impl Node {
     }
 }
 
-#[rpc_macros::function(crate = "rpc_core")]
+// Inline, so that a paused clock waits for it.
+#[rpc_macros::function(crate = "rpc_core", inline)]
 pub(crate) fn new_node() -> Node {
     Node::default()
 }
