@@ -96,9 +96,12 @@ impl<'a, T: 'static> Proxy<'a, T> {
         if let Some(error) = registry.read(|state| registry.reference_error(state, rref)) {
             return Err(lost(error));
         }
+        // A method that has the value borrowed to read may wait for the result.
+        let used = Use::new(&registry, handle, M::BODY.access() == Access::Exclusive);
+        let nested = M::BODY.access() == Access::Shared && used.is_nested();
         let method = const { FunctionId::new(M::NAME, M::SIGNATURE).to_wire() };
         let head = RequestHead { kind: CREATE_BY_METHOD, method, function: M::NAME, signature: M::SIGNATURE };
-        registry.create(registry.client(), rref.owner, head, Some(handle), &args, place).map(RRef::new_of)
+        registry.create(registry.client(), rref.owner, head, Some((handle, nested)), &args, place).map(RRef::new_of)
     }
 }
 

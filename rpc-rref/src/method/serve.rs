@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use rpc_core::{
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Access, MethodBody, MethodEntry, RemoteMethod, Run};
 use crate::proto::RRefId;
-use crate::registry::{Borrow, Borrowed, Holding, Registry, Travelling, Wanted, value_for};
+use crate::registry::{Borrow, Borrowed, Held, Holding, Registry, Travelling, Wanted, value_for};
 
 /// What travels beside the arguments of a method.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,13 +74,15 @@ impl Registry {
             Ok(begun) => begun,
             Err(response) => return Served::Now(response),
         };
+        let from = incoming.from;
         let codecs = Arc::clone(self.client().codecs());
-        let rref = begun.of.ok_or_else(|| Response::failed(Outcome::BadArguments, &["no value is named"]));
-        let ready = entry
-            .and_then(|entry| Ok((entry, rref?, Serving::with_handles(incoming, codecs, begun.handles)?)));
+        let of = begun.of.ok_or_else(|| Response::failed(Outcome::BadArguments, &["no value is named"]));
+        let ready =
+            entry.and_then(|entry| Ok((entry, of?, Serving::with_handles(incoming, codecs, begun.handles)?)));
         match ready {
-            Ok((entry, rref, serving)) => {
-                self.run_method(entry, serving, rref, false, Sink::Keeper(begun.keeper))
+            Ok((entry, of, serving)) => {
+                let nested = of.nested && from == self.me();
+                self.run_method(entry, serving, of.rref, nested, Sink::Keeper(begun.keeper))
             }
             Err(response) => Served::Now(begun.keeper.keep(Kept::Failed(response))),
         }
@@ -157,28 +160,29 @@ pub(super) fn serve<M: RemoteMethod>(call: MethodCall) -> Served {
 }
 
 /// The arguments, and the call in a context that knows what it has borrowed.
-fn begin<M: RemoteMethod>(call: MethodCall) -> Result<(M::Args, Serving, Sink), Response> {
+fn begin<M: RemoteMethod>(call: MethodCall) -> Result<(M::Args, Serving, Sink, Held), Response> {
     let MethodCall { registry, mut serving, wanted, sink, .. } = call;
     match serving.decode::<M::Args>() {
         Ok(args) => {
             let Wanted { rref, exclusive, .. } = wanted;
-            let holding = Holding { registry: registry.own().clone(), rref, exclusive };
-            let context = serving.context().clone().with_extension(Arc::new(holding));
-            Ok((args, serving.with_context(context), sink))
+            let ended = AtomicBool::new(false);
+            let holding = Arc::new(Holding { registry: registry.own().clone(), rref, exclusive, ended });
+            let context = serving.context().clone().with_extension(Arc::clone(&holding) as _);
+            Ok((args, serving.with_context(context), sink, Held(holding)))
         }
         Err(response) => Err(sink.failed(response)),
     }
 }
 
 fn run_shared<M: RemoteMethod>(call: MethodCall, guard: Borrowed<SlotRead<M::Value>>) -> Served {
-    let (args, serving, sink) = match begin::<M>(call) {
+    let (args, serving, sink, held) = match begin::<M>(call) {
         Ok(begun) => begun,
         Err(response) => return Served::Now(response),
     };
     match M::BODY {
         MethodBody::Shared(run, body) => at(run, move || {
             let ended = serving.run(|| body(&guard, args));
-            drop(guard);
+            drop((guard, held));
             finish::<M>(&serving, sink, ended)
         }),
         MethodBody::SharedAsync(body) => Served::Later(Box::pin(async move {
@@ -186,7 +190,7 @@ fn run_shared<M: RemoteMethod>(call: MethodCall, guard: Borrowed<SlotRead<M::Val
                 Ok(future) => InContext { future, serving: &serving }.await,
                 Err(panicked) => Err(panicked),
             };
-            drop(guard);
+            drop((guard, held));
             finish::<M>(&serving, sink, ended)
         })),
         MethodBody::Exclusive(..) | MethodBody::ExclusiveAsync(_) => Served::Now(sink.failed(mismatch())),
@@ -194,14 +198,14 @@ fn run_shared<M: RemoteMethod>(call: MethodCall, guard: Borrowed<SlotRead<M::Val
 }
 
 fn run_exclusive<M: RemoteMethod>(call: MethodCall, mut guard: Borrowed<SlotWrite<M::Value>>) -> Served {
-    let (args, serving, sink) = match begin::<M>(call) {
+    let (args, serving, sink, held) = match begin::<M>(call) {
         Ok(begun) => begun,
         Err(response) => return Served::Now(response),
     };
     match M::BODY {
         MethodBody::Exclusive(run, body) => at(run, move || {
             let ended = serving.run(|| body(&mut guard, args));
-            drop(guard);
+            drop((guard, held));
             finish::<M>(&serving, sink, ended)
         }),
         MethodBody::ExclusiveAsync(body) => Served::Later(Box::pin(async move {
@@ -209,7 +213,7 @@ fn run_exclusive<M: RemoteMethod>(call: MethodCall, mut guard: Borrowed<SlotWrit
                 Ok(future) => InContext { future, serving: &serving }.await,
                 Err(panicked) => Err(panicked),
             };
-            drop(guard);
+            drop((guard, held));
             finish::<M>(&serving, sink, ended)
         })),
         MethodBody::Shared(..) | MethodBody::SharedAsync(_) => Served::Now(sink.failed(mismatch())),

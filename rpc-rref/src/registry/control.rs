@@ -54,6 +54,8 @@ pub(crate) struct Stream {
     pub(crate) inbound: Inbound,
     /// Failures in a row.
     failures: u32,
+    /// Batches with a receipt, ever.
+    pub(crate) receipts: u64,
     /// Batches without a receipt in time, ever.
     pub(crate) timeouts: u32,
     waits: Waits,
@@ -84,6 +86,7 @@ impl Stream {
             out: Outbound::new(),
             inbound: Inbound::new(peer),
             failures: 0,
+            receipts: 0,
             timeouts: 0,
             waits: Waits::No,
             sending: false,
@@ -128,6 +131,7 @@ impl State {
     fn receipt(&mut self, from: WorkerId, sequence: u64) {
         if let Some(stream) = self.streams.get_mut(&from) {
             stream.out.acked(sequence);
+            stream.receipts += 1;
             stream.failures = 0;
             self.touched.insert(from);
             self.wake(Key::Peer(from));

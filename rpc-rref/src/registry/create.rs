@@ -31,7 +31,15 @@ pub(super) struct CreateAside<'a> {
     pub(super) place: &'a str,
     pub(super) handles: Vec<Travelling>,
     /// Whose method makes it, if it is a method.
-    pub(super) of: Option<RRefId>,
+    pub(super) of: Option<OfValue>,
+}
+
+/// The value whose method makes another.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct OfValue {
+    pub(crate) rref: RRefId,
+    /// It is asked for by a method of the same value, which has it borrowed to read.
+    pub(crate) nested: bool,
 }
 
 impl Registry {
@@ -84,11 +92,11 @@ impl Registry {
         client: &Client,
         to: WorkerId,
         head: RequestHead,
-        of: Option<&Arc<Handle>>,
+        of: Option<(&Arc<Handle>, bool)>,
         args: &A,
         place: Place,
     ) -> Result<Arc<Handle>, CallError> {
-        let mut created = None;
+        let (mut created, mut useless) = (None, None);
         let future = client.request::<(), Never, A>(to, head, args, |handles| {
             let (handles, sent) = self.share(to, None, &handles)?;
             let handle = match self.begin(to, place) {
@@ -98,16 +106,32 @@ impl Registry {
                     return Err(error);
                 }
             };
+            if let Some(error) = self.read(|state| self.reference_error(state, handle.rref())) {
+                // The owner may live, and not know that it is held for dead: it would make what nobody releases.
+                sent.take_back();
+                useless = Some(handle);
+                return Err(error);
+            }
             let text = place.to_string();
             let text = &text[..text.floor_char_boundary(PLACE_BYTES_MAX)];
-            let aside = CreateAside { rref: handle.rref(), place: text, handles, of: of.map(|of| of.rref()) };
+            let value = of.map(|(of, nested)| OfValue { rref: of.rref(), nested });
+            let aside = CreateAside { rref: handle.rref(), place: text, handles, of: value };
             // Serializing plain data into a vector does not fail.
             let bytes = postcard::to_stdvec(&aside).unwrap_or_default();
             let registry = self.own().clone();
-            let sent = CreationSent { registry, rref: handle.rref(), sent, _of: of.cloned(), lost: false };
+            let sent = CreationSent {
+                registry,
+                rref: handle.rref(),
+                sent,
+                _of: of.map(|(of, _)| Arc::clone(of)),
+                lost: false,
+            };
             created = Some(handle);
             Ok(Some(Aside { bytes, sent: Box::new(sent) }))
         });
+        if let Some(handle) = useless {
+            return Ok(handle);
+        }
         // One that has failed by now was not sent; how others end is the concern of what was sent with them.
         match (created, future.wait_timeout(std::time::Duration::ZERO)) {
             (Some(handle), Err(_) | Ok(Ok(()))) => Ok(handle),
@@ -141,9 +165,7 @@ impl Registry {
     pub(crate) fn own_value(&self, value: Arc<dyn Stored>, place: Place) -> Arc<Handle> {
         let (handle, unneeded) = self.change(|state| {
             if state.is_closed() {
-                // An id, for a handle that is of no use.
-                let rref = state.table.own(Owned::default());
-                state.table.drop_handle(rref);
+                let rref = state.unused_id();
                 return (self.handle(state, rref, place), Some(value));
             }
             let (created, born_s) = (state.places.id(place), state.age_s());
@@ -236,7 +258,7 @@ impl Registry {
 pub(crate) struct Begun {
     pub(crate) keeper: Box<CreationKeeper>,
     pub(crate) handles: Vec<AnyHandle>,
-    pub(crate) of: Option<RRefId>,
+    pub(crate) of: Option<OfValue>,
 }
 
 impl State {

@@ -50,7 +50,7 @@ pub(crate) use self::handler::REPORT;
 pub(crate) use self::handler::{CREATE_BY_METHOD, METHOD};
 pub(crate) use self::places::{PLACE_BYTES_MAX, Place, PlaceId};
 pub(crate) use self::state::{Phase, State};
-pub(crate) use self::verdict::{Holding, Use};
+pub(crate) use self::verdict::{Held, Holding, Use};
 pub(crate) use self::wait::{Borrow, Borrowed, Wanted};
 
 use self::state::Effects;

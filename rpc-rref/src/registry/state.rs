@@ -206,6 +206,12 @@ impl State {
         self.phase == Phase::Closed
     }
 
+    /// An id that no value of this worker's has had or will have, for a handle that is of no use.
+    pub(super) fn unused_id(&mut self) -> RRefId {
+        self.next_waiter += 1;
+        RRefId { owner: self.me, creator: self.me, number: u64::MAX - self.next_waiter }
+    }
+
     pub(crate) fn age_s(&self) -> u32 {
         u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
     }

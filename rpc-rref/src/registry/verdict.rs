@@ -3,6 +3,7 @@
 //! A link that goes down says nothing about the worker behind it. So a request that was lost with its link
 //! waits for the next receipt from there, or for none: then the owner is gone, and the error says so.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use rpc_core::{BoxFuture, CallContext, CallHook, Failure, ReferenceError};
@@ -17,6 +18,17 @@ pub(crate) struct Holding {
     pub(crate) registry: Weak<Registry>,
     pub(crate) rref: RRefId,
     pub(crate) exclusive: bool,
+    /// The context may outlive the method, in what the method has spawned.
+    pub(crate) ended: AtomicBool,
+}
+
+/// Ends the [`Holding`] with the method.
+pub(crate) struct Held(pub(crate) Arc<Holding>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Relaxed);
+    }
 }
 
 /// One use of a reference by a request.
@@ -45,7 +57,7 @@ impl Use {
     fn held(&self) -> Option<bool> {
         let holding = CallContext::current()?.extension::<Holding>()?;
         let same = holding.rref == self.rref && holding.registry.ptr_eq(&self.registry);
-        same.then_some(holding.exclusive)
+        (same && !holding.ended.load(Ordering::Relaxed)).then_some(holding.exclusive)
     }
 
     /// Whether the request comes from a method that has the value borrowed to read.
@@ -95,19 +107,18 @@ impl CallHook for Use {
 /// `failure`, or that the owner is gone, as soon as that is known.
 async fn verdict(registry: Arc<Registry>, rref: RRefId, failure: Failure) -> Failure {
     let owner = rref.owner;
-    let timeouts = |state: &State| state.streams.get(&owner).map_or(0, |stream| stream.timeouts);
+    let known = |state: &State| state.streams.get(&owner).map(|stream| (stream.receipts, stream.timeouts));
     let before = registry.change(|state| {
         state.probe(owner);
-        timeouts(state)
+        known(state)
     });
     let at = Arc::clone(&registry);
     let check = move |state: &mut State| {
         if let Some(error) = at.reference_error(state, rref) {
             return Some(Some(error));
         }
-        let answered = state.streams.get(&owner).is_none_or(|stream| stream.out.is_idle());
-        // One that takes no message either is no better known than before.
-        (answered || timeouts(state) > before).then_some(None)
+        // A receipt tells that it lives; without one in time, no more is known than before.
+        (known(state).is_none() || known(state) != before).then_some(None)
     };
     match Waiter::new(registry, Key::Peer(owner), check).await {
         Some(error) => Failure::Reference(Box::new(error)),

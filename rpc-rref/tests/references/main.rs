@@ -11,6 +11,7 @@ mod destructors;
 mod functions;
 mod load;
 mod raw;
+mod review;
 mod t_calls;
 mod t_creation;
 mod t_deaths;
