@@ -7,7 +7,6 @@ use crate::proto::Why;
 use crate::proto::ids::{RRefId, Transfer};
 use crate::proto::owned;
 use crate::proto::seen::Seen;
-use crate::proto::used::{self, Used};
 
 impl<O: Default, U: Default> Table<O, U> {
     /// Worker `id` is dead and will not come back: nothing is taken from it any more. Takes time in proportion
@@ -27,8 +26,8 @@ impl<O: Default, U: Default> Table<O, U> {
         for rref in self.owned.ids() {
             self.owned_lost_peer(rref, id);
         }
-        for rref in self.used.ids() {
-            self.used_lost_peer(rref, id);
+        for rref in self.used.ids().into_iter().filter(|rref| rref.owner == id) {
+            self.fail_used(rref, Why::OwnerLost, false);
         }
         // The counts stay, so that ids are not used again.
         let peer = self.peer(id);
@@ -42,16 +41,6 @@ impl<O: Default, U: Default> Table<O, U> {
         let Some(owned) = self.owned.get(rref) else { return };
         if owned.phase == owned::Phase::Expected && rref.creator == id {
             self.not_created(rref);
-        }
-    }
-
-    fn used_lost_peer(&mut self, rref: RRefId, id: WorkerId) {
-        if rref.owner == id {
-            self.fail_used(rref, Why::OwnerLost, false);
-        } else if let Some(Used { phase: used::Phase::Registering { waiting, .. }, .. }) =
-            self.used.get_mut(rref)
-        {
-            waiting.retain(|(sender, _)| *sender != id);
         }
     }
 }
