@@ -48,12 +48,18 @@ use crate::flags::Flags;
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
-    let level = if flags.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    let rank = std::env::var("RANK").ok();
+    let level = match &rank {
+        _ if flags.verbose => LevelFilter::DEBUG,
+        // All that a trainer could tell of itself is that it waits for the server.
+        Some(rank) if rank != "0" => LevelFilter::WARN,
+        _ => LevelFilter::INFO,
+    };
     let colours = io::stderr().is_terminal();
     tracing_subscriber::fmt().with_max_level(level).with_ansi(colours).with_writer(io::stderr).init();
-    let ended = match std::env::var("RANK") {
-        Err(_) => launcher::launch(&flags).await,
-        Ok(rank) => work(&flags, &rank).await,
+    let ended = match rank {
+        None => launcher::launch(&flags).await,
+        Some(rank) => work(&flags, &rank).await,
     };
     ended.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

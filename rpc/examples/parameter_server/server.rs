@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
+use anyhow::bail;
 use rpc::{RRef, ReferenceError, Tensor, Worker};
 use tokio::task::JoinSet;
 
@@ -38,17 +38,14 @@ pub(crate) async fn serve(worker: &Worker, flags: &Flags, plan: &Plan) -> anyhow
     let started = Instant::now();
     let mut accuracy = 0.0;
     for epoch in 0..plan.epochs {
-        let trained = tokio::time::timeout(EPOCH_MAX, train(&trainers, epoch)).await;
-        let loss = match trained.with_context(|| format!("it took more than {EPOCH_MAX:?}")).flatten() {
-            Ok(loss) => loss,
-            Err(error) => {
-                let awaited = awaited(&shards).await?.join(", ");
-                let epoch = epoch + 1;
-                return Err(
-                    error.context(format!("epoch {epoch} did not end; look at the output of {awaited}"))
-                );
-            }
+        let Ok(trained) = tokio::time::timeout(EPOCH_MAX, train(&trainers, epoch)).await else {
+            let awaited = awaited(&shards).await?.join(", ");
+            bail!(
+                "epoch {} did not end within {EPOCH_MAX:?}; look at the output of {awaited}, whose gradients are awaited",
+                epoch + 1
+            );
         };
+        let loss = trained?;
         accuracy = Network::new(&values(&shards).await?)?.accuracy(&test);
         Event::Epoch(EpochEvent { epoch: epoch + 1, epochs: plan.epochs, loss, accuracy }).tell(flags)?;
     }
@@ -86,15 +83,14 @@ async fn values(shards: &Shards) -> Result<PerParam<Tensor>, ReferenceError> {
     Ok([w1.await?.value(), b1.await?.value(), w2.await?.value(), b2.await?.value()])
 }
 
-/// The names of the trainers whose gradients are awaited.
+/// The names of the trainers whose gradients are awaited where training is furthest behind.
 async fn awaited(shards: &Shards) -> Result<Vec<String>, ReferenceError> {
-    let mut awaited = Vec::new();
+    let mut awaited = Vec::with_capacity(shards.len());
     for shard in shards {
-        awaited.extend(shard.local_value().await?.awaited());
+        awaited.push(shard.local_value().await?.awaited());
     }
-    awaited.sort_unstable();
-    awaited.dedup();
-    Ok(awaited.into_iter().map(name_of).collect())
+    let furthest_behind = awaited.into_iter().min().unwrap_or_default();
+    Ok(furthest_behind.1.into_iter().map(name_of).collect())
 }
 
 /// What all shards have served.

@@ -113,9 +113,10 @@ impl Shard {
         self.state().value.clone()
     }
 
-    /// The trainers, from 0, whose gradients for the current version are not here yet.
-    pub(crate) fn awaited(&self) -> Vec<usize> {
-        self.state().awaited().collect()
+    /// The current version, and the trainers (from 0) whose gradients for it are not here yet.
+    pub(crate) fn awaited(&self) -> (u64, Vec<usize>) {
+        let state = self.state();
+        (state.version, state.awaited().collect())
     }
 
     /// What was served so far.
@@ -217,13 +218,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_gradient_of_a_round_makes_the_step_with_the_sum_and_those_who_wait_are_answered() {
+    async fn the_last_gradient_of_a_round_makes_the_step_with_the_sum_and_ends_the_waiting() {
         let shard = shard();
         let before = shard.pull(0).await;
         let next = shard.pull(1);
         tokio::pin!(next);
         shard.push(1, 0, gradient(0.5)).unwrap();
-        assert_eq!(shard.awaited(), [0]);
+        assert_eq!(shard.awaited(), (0, vec![0]));
         tokio::select! {
             biased;
             _ = &mut next => panic!("there is no version 1 yet"),
