@@ -12,7 +12,7 @@ use crate::codec::{Codecs, Encoded};
 use crate::context::CallContext;
 use crate::error::{CallError, Failure, ReferenceError};
 use crate::function::{FunctionId, RemoteFunction};
-use crate::future::{CallInfo, RpcFuture};
+use crate::future::{CallInfo, Callee, RpcFuture};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::{Body, Kind, Request};
 use crate::reply::Reply;
@@ -145,10 +145,10 @@ impl Client {
         let _: F = function;
         let target = to.into();
         let (to, reply) = match self.shared.agent.group().find(&target) {
-            Ok(worker) => (worker.name.clone(), self.send::<F>(worker.id, &args)),
+            Ok(worker) => (Callee::Member(worker.id), self.send::<F>(worker.id, &args)),
             Err(unknown) => {
                 let failure = Failure::unknown_worker(&unknown.known);
-                (WorkerName::unchecked(&unknown.target), Reply::ready(Err(failure)))
+                (Callee::Named(WorkerName::unchecked(&unknown.target)), Reply::ready(Err(failure)))
             }
         };
         let call = CallInfo {
@@ -203,18 +203,17 @@ impl Client {
     {
         let RequestHead { kind, method, function, signature } = head;
         let reply = self.send_request(to, kind, method, function, args, aside);
-        let name = self.shared.agent.group().get(to).map(|member| member.info.name.clone());
-        let to = name.unwrap_or_else(|| WorkerName::unchecked(&to.to_string()));
-        RpcFuture::new(reply, CallInfo { client: Some(Arc::clone(&self.shared)), to, function, signature })
+        let client = Some(Arc::clone(&self.shared));
+        RpcFuture::new(reply, CallInfo { client, to: Callee::Member(to), function, signature })
     }
 
-    /// Blocks this thread until `future` is done; `None` where that is refused (see [`RpcFuture::wait`]): the
-    /// thread has to drive this client's agent.
+    /// Blocks this thread until `future` is done, or for `at_most`; `None` if it is not done then, or where
+    /// blocking is refused (see [`RpcFuture::wait`]): the thread has to drive this client's agent.
     ///
     /// # Panics
     /// As [`RpcFuture::wait`].
-    pub fn block_on<F: Future + Unpin>(&self, mut future: F) -> Option<F::Output> {
-        crate::future::block(&self.shared, None, |cx| Pin::new(&mut future).poll(cx))
+    pub fn block_on<F: Future + Unpin>(&self, at_most: Option<Duration>, mut future: F) -> Option<F::Output> {
+        crate::future::block(&self.shared, at_most, |cx| Pin::new(&mut future).poll(cx))
     }
 
     /// A future that has failed already, for a request that was not worth sending.
@@ -223,10 +222,9 @@ impl Client {
         T: serde::de::DeserializeOwned,
         E: serde::de::DeserializeOwned,
     {
-        let name = self.shared.agent.group().get(to).map(|member| member.info.name.clone());
-        let to = name.unwrap_or_else(|| WorkerName::unchecked(&to.to_string()));
         let RequestHead { function, signature, .. } = head;
-        let call = CallInfo { client: Some(Arc::clone(&self.shared)), to, function, signature };
+        let client = Some(Arc::clone(&self.shared));
+        let call = CallInfo { client, to: Callee::Member(to), function, signature };
         RpcFuture::new(Reply::ready(Err(failure)), call)
     }
 
@@ -265,9 +263,9 @@ impl Client {
         }
         let body = Body { payload: payload.into(), parts };
         let reply = self.shared.agent.send(to, Request { kind, method, codec, timeout, body });
-        match (self.desk(), sent) {
-            (Some(desk), sent) => reply.watch(desk, to, function, sent),
-            // It went away between.
+        match (self.shared.desk.get(), sent) {
+            // If it goes away, what was sent is told by its own desk, and handles that arrive are refused.
+            (Some(desk), sent) => reply.watch_by(Weak::clone(desk), to, function, sent),
             (None, Some(sent)) => sent.lost(&Failure::ShutDown),
             (None, None) => {}
         }

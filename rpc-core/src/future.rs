@@ -16,10 +16,9 @@ use crate::codec::CodecError;
 use crate::context::{CallContext, NoBlocking};
 use crate::error::{CallError, Failure, ReferenceError};
 use crate::function::BoxFuture;
-use crate::handles::AnyHandle;
 use crate::message::{Outcome, Response};
-use crate::reply::{Reply, ReplyResult, thread_waker};
-use crate::worker::{WorkerInfo, WorkerName};
+use crate::reply::{Received, Reply, ReplyResult, thread_waker};
+use crate::worker::{WorkerId, WorkerInfo, WorkerName};
 
 /// The value of a call that is under way.
 ///
@@ -54,9 +53,16 @@ pub trait CallHook: Send + Sync {
 pub(crate) struct CallInfo {
     /// `None` if the call was never made.
     pub(crate) client: Option<Arc<crate::client::Shared>>,
-    pub(crate) to: WorkerName,
+    pub(crate) to: Callee,
     pub(crate) function: &'static str,
     pub(crate) signature: &'static str,
+}
+
+/// Whom a call is made to.
+pub(crate) enum Callee {
+    /// A member of the client's group; its name is looked up if an error needs it.
+    Member(WorkerId),
+    Named(WorkerName),
 }
 
 impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
@@ -68,7 +74,10 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
     /// that was to make it still there.
     pub fn lost(to: &WorkerInfo, function: &'static str, error: ReferenceError) -> Self {
         let reply = Reply::ready(Err(Failure::Reference(Box::new(error))));
-        Self::new(reply, CallInfo { client: None, to: to.name.clone(), function, signature: "" })
+        Self::new(
+            reply,
+            CallInfo { client: None, to: Callee::Named(to.name.clone()), function, signature: "" },
+        )
     }
 
     /// Sets how long to wait from now, in place of the default; zero waits for ever.
@@ -141,8 +150,8 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
 
     fn poll_value(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, CallError<E>>> {
         if self.explaining.is_none() {
-            let result = match Pin::new(&mut self.reply).poll(cx) {
-                Poll::Ready(result) => result,
+            let (result, handles) = match self.reply.poll_with_handles(cx) {
+                Poll::Ready(ready) => ready,
                 Poll::Pending => {
                     let Some(failure) = self.hook.as_ref().and_then(|hook| hook.would_deadlock()) else {
                         return Poll::Pending;
@@ -151,7 +160,6 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
                     return Poll::Ready(Err(self.call.failed(failure)));
                 }
             };
-            let handles = self.reply.take_handles();
             match self.call.read(result, handles) {
                 Err(CallError::Failed { failure, to, function }) => {
                     self.explaining = self.hook.as_ref().and_then(|hook| hook.explain(&failure));
@@ -239,14 +247,25 @@ impl Drop for Waiter<'_> {
 }
 
 impl CallInfo {
+    fn callee(&self) -> WorkerName {
+        match &self.to {
+            Callee::Named(name) => name.clone(),
+            Callee::Member(id) => {
+                let member = self.client.as_ref().and_then(|client| client.agent.group().get(*id));
+                member
+                    .map_or_else(|| WorkerName::unchecked(&id.to_string()), |member| member.info.name.clone())
+            }
+        }
+    }
+
     fn failed<E>(&self, failure: Failure) -> CallError<E> {
-        CallError::Failed { to: self.to.clone(), function: self.function.into(), failure }
+        CallError::Failed { to: self.callee(), function: self.function.into(), failure }
     }
 
     fn read<T: DeserializeOwned, E: DeserializeOwned>(
         &self,
         result: ReplyResult,
-        handles: Result<Vec<AnyHandle>, CodecError>,
+        handles: Option<Received>,
     ) -> Result<T, CallError<E>> {
         let response = result.map_err(|failure| self.failed(failure))?;
         let bad_reply = |error: CodecError| self.failed(Failure::BadReply { reason: error.to_string() });
@@ -255,15 +274,13 @@ impl CallInfo {
             return Err(self.failed(Failure::BadReply { reason: "to a call that was not made".into() }));
         };
         let codecs = &client.codecs;
+        let handles = || handles.map_or_else(|| Ok(Vec::new()), |received| *received).map_err(bad_reply);
         match outcome {
-            Outcome::Ok => {
-                let handles = handles.map_err(bad_reply)?;
-                codecs.decode_with_handles(codec, body, handles).map_err(bad_reply)
-            }
+            Outcome::Ok => codecs.decode_with_handles(codec, body, handles()?).map_err(bad_reply),
             Outcome::HandlerError => {
-                let handles = handles.map_err(bad_reply)?;
+                let handles = handles()?;
                 let error = codecs.decode_with_handles(codec, body, handles).map_err(bad_reply)?;
-                Err(CallError::Handler { to: self.to.clone(), function: self.function.into(), error })
+                Err(CallError::Handler { to: self.callee(), function: self.function.into(), error })
             }
             _ => Err(self.failed(self.explain(&Response { codec, outcome, body }))),
         }
@@ -319,6 +336,6 @@ impl<T, E> Drop for RpcFuture<T, E> {
 
 impl<T, E> fmt::Debug for RpcFuture<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RpcFuture({} on {}, {:?})", self.call.function, self.call.to, self.reply)
+        write!(f, "RpcFuture({} on {}, {:?})", self.call.function, self.call.callee(), self.reply)
     }
 }

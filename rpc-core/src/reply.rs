@@ -5,14 +5,14 @@ mod cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use self::cell::ReplyCell;
 use self::cell::Watch;
+pub(crate) use self::cell::{Received, ReplyCell};
 use crate::codec::CodecError;
 use crate::error::{Failure, HandlerRan};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
@@ -179,7 +179,18 @@ impl Reply {
         function: &'static str,
         sent: Option<Box<dyn SentHandles>>,
     ) {
-        self.cell.watch(Watch { desk: Arc::downgrade(&desk), from, function }, sent);
+        self.watch_by(Arc::downgrade(&desk), from, function, sent);
+    }
+
+    /// As [`watch`](Self::watch), for every call of a client: it costs the plain ones as little as can be.
+    pub(crate) fn watch_by(
+        &self,
+        desk: Weak<dyn HandleDesk>,
+        from: WorkerId,
+        function: &'static str,
+        sent: Option<Box<dyn SentHandles>>,
+    ) {
+        self.cell.watch(Watch { desk, from, function }, sent);
     }
 
     /// The handles in the response, by index, once it is there; to be taken once, before or after the response
@@ -189,7 +200,15 @@ impl Reply {
     /// # Errors
     /// An aside that is none, or that is not of this desk.
     pub fn take_handles(&self) -> Result<Vec<AnyHandle>, CodecError> {
-        self.cell.take_handles()
+        self.cell.take_handles().map_or_else(|| Ok(Vec::new()), |received| *received)
+    }
+
+    /// The response, as from polling, together with its handles.
+    pub(crate) fn poll_with_handles(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<(ReplyResult, Option<Received>)> {
+        self.cell.poll_with_handles(cx)
     }
 
     /// The key of the call that [`Promise::controlled`] was told, once it is known.

@@ -50,12 +50,13 @@ impl fmt::Debug for FunctionHandler {
 
 impl Handler for FunctionHandler {
     fn handle(&self, incoming: Incoming) -> Served {
-        let context = incoming.context.with_host(self.host.clone());
-        let incoming = Incoming { context, ..incoming };
         let entry = match self.table.entry(FunctionId::from_wire(incoming.request.method)) {
             Ok(entry) => entry,
             Err(miss) => return Served::Now(miss),
         };
+        let Incoming { from, request, context, link } = incoming;
+        let context = context.with_host(self.host.clone());
+        let incoming = Incoming { from, request, context, link };
         match Serving::new(incoming, Arc::clone(&self.codecs), entry.name()) {
             Ok(serving) => entry.run(serving, Sink::Caller),
             Err(response) => Served::Now(response),
@@ -84,6 +85,7 @@ impl FunctionEntry {
         self.run(serving, Sink::Keeper(keeper))
     }
 
+    #[inline]
     fn run(&self, serving: Serving, sink: Sink) -> Served {
         let serve = self.serve;
         let Some(confirmed) = serving.confirmed() else { return serve(serving, sink) };

@@ -35,24 +35,20 @@ impl Serving {
     ///
     /// # Errors
     /// The response that says what is wrong with it.
-    pub fn new(incoming: Incoming, codecs: Arc<Codecs>, place: &'static str) -> Result<Self, Response> {
-        if incoming.request.codec & aside::FLAG == 0 {
-            return Self::with_handles(incoming, codecs, Vec::new());
-        }
-        let Incoming { from, mut request, context, link } = incoming;
-        let (codec, payload, aside) = aside::split(request.codec, request.body.payload).map_err(bad)?;
-        (request.codec, request.body.payload) = (codec, payload);
-        let Some(desk) = context.client().and_then(|client| client.desk()) else {
-            return Err(Response::reference(&ReferenceError::NoRegistry));
+    #[inline]
+    pub fn new(mut incoming: Incoming, codecs: Arc<Codecs>, place: &'static str) -> Result<Self, Response> {
+        let handles = match incoming.request.codec & aside::FLAG {
+            0 => Vec::new(),
+            _ => receive(&mut incoming, place)?,
         };
-        let handles = desk.receive(from, &aside.unwrap_or_default(), place).map_err(bad)?;
-        Self::with_handles(Incoming { from, request, context, link }, codecs, handles)
+        Self::with_handles(incoming, codecs, handles)
     }
 
     /// As [`new`](Self::new), for a request whose aside has been taken off, with the handles out of it.
     ///
     /// # Errors
     /// The response for a codec that this worker does not have.
+    #[inline]
     pub fn with_handles(
         incoming: Incoming,
         codecs: Arc<Codecs>,
@@ -144,12 +140,17 @@ impl Serving {
     }
 
     /// The response with an encoded value: its handles are counted as being on their way.
+    #[inline]
     pub fn seal(&self, outcome: Outcome, encoded: Encoded) -> Response {
-        let Encoded { mut payload, parts, handles } = encoded;
-        if handles.is_empty() {
-            let body = Body { payload: payload.into(), parts };
-            return Response { outcome, codec: self.codec, body };
+        if !encoded.handles.is_empty() {
+            return self.seal_with_handles(outcome, encoded);
         }
+        let body = Body { payload: encoded.payload.into(), parts: encoded.parts };
+        Response { outcome, codec: self.codec, body }
+    }
+
+    fn seal_with_handles(&self, outcome: Outcome, encoded: Encoded) -> Response {
+        let Encoded { mut payload, parts, handles } = encoded;
         let client = self.context.client();
         let Some(desk) = client.as_ref().and_then(Client::desk) else {
             return bad_result(&ReferenceError::NoRegistry);
@@ -179,6 +180,18 @@ impl fmt::Debug for Serving {
         let Self { from, body, handles, .. } = self;
         write!(f, "Serving({body:?} and {} handles from {from})", handles.len())
     }
+}
+
+/// Takes the aside off a request, and the handles out of it.
+fn receive(incoming: &mut Incoming, place: &'static str) -> Result<Vec<AnyHandle>, Response> {
+    let request = &mut incoming.request;
+    let payload = std::mem::take(&mut request.body.payload);
+    let (codec, payload, aside) = aside::split(request.codec, payload).map_err(bad)?;
+    (request.codec, request.body.payload) = (codec, payload);
+    let Some(desk) = incoming.context.client().and_then(|client| client.desk()) else {
+        return Err(Response::reference(&ReferenceError::NoRegistry));
+    };
+    desk.receive(incoming.from, &aside.unwrap_or_default(), place).map_err(bad)
 }
 
 fn bad(error: CodecError) -> Response {

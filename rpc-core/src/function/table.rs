@@ -1,6 +1,6 @@
 //! The callee's functions, by id.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{FunctionEntry, FunctionId, RemoteFunction};
 
@@ -16,7 +16,8 @@ use super::{FunctionEntry, FunctionId, RemoteFunction};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct FunctionTable {
-    by_name: HashMap<u64, FunctionEntry>,
+    /// Ids are hashes already: to hash them again would cost a call more than this look-up.
+    by_name: BTreeMap<u64, FunctionEntry>,
 }
 
 impl FunctionTable {

@@ -41,7 +41,7 @@ enum State {
     Pending(Option<Waker>),
     Done(ReplyResult),
     /// With what the call failed, for a watch that comes later.
-    Taken(Option<Failure>),
+    Taken(Option<Box<Failure>>),
 }
 
 impl Default for State {
@@ -50,15 +50,30 @@ impl Default for State {
     }
 }
 
-/// The handles in the response.
+/// The handles in the response. Most responses have none, so this is small.
 #[derive(Default)]
 enum Handles {
     /// There are none, or not yet.
     #[default]
     None,
     /// Nobody has been there to receive them.
-    Unreceived(Bytes),
-    Received(Result<Vec<AnyHandle>, CodecError>),
+    Unreceived(Box<Bytes>),
+    Received(Received),
+}
+
+/// What [`HandleDesk::receive`] returned.
+pub(crate) type Received = Box<Result<Vec<AnyHandle>, CodecError>>;
+
+impl Handles {
+    fn take_received(&mut self) -> Option<Received> {
+        match self {
+            Self::None | Self::Unreceived(_) => None,
+            Self::Received(_) => match std::mem::take(self) {
+                Self::Received(received) => Some(received),
+                Self::None | Self::Unreceived(_) => None,
+            },
+        }
+    }
 }
 
 /// Who receives the handles in the response.
@@ -69,9 +84,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    fn receive(self, aside: &Bytes) -> Result<Vec<AnyHandle>, CodecError> {
-        let gone = || CodecError::new("aside", "this worker counts references no more");
-        self.desk.upgrade().ok_or_else(gone)?.receive(self.from, aside, self.function)
+    fn receive(self, aside: &Bytes) -> Received {
+        Box::new(match self.desk.upgrade() {
+            Some(desk) => desk.receive(self.from, aside, self.function),
+            None => Err(CodecError::new("aside", "this worker counts references no more")),
+        })
     }
 }
 
@@ -83,9 +100,9 @@ impl ReplyCell {
         // Received before the result shows, so that who sees the one finds the other.
         let handles = match aside {
             None => Handles::None,
-            Some(Err(error)) => Handles::Received(Err(error)),
+            Some(Err(error)) => Handles::Received(Box::new(Err(error))),
             Some(Ok(aside)) => match inner.watch.take() {
-                None => Handles::Unreceived(aside),
+                None => Handles::Unreceived(Box::new(aside)),
                 Some(watch) => Handles::Received(MutexGuard::unlocked(&mut inner, || watch.receive(&aside))),
             },
         };
@@ -101,11 +118,13 @@ impl ReplyCell {
         let waker = waker.take();
         let sent = inner.sent.take().map(|sent| (sent, failure_of(&result)));
         inner.state = State::Done(result);
-        inner.handles = handles;
+        if !matches!(handles, Handles::None) {
+            inner.handles = handles;
+        }
         drop(inner);
         // What a lost message sets going comes before what its caller does next.
-        if let Some((sent, Some(failure))) = sent {
-            sent.lost(&failure);
+        if let Some((sent, failure)) = sent {
+            end(sent, failure.as_ref());
         }
         if let Some(waker) = waker {
             waker.wake();
@@ -136,7 +155,7 @@ impl ReplyCell {
                 return;
             }
             State::Done(result) => failure_of(result),
-            State::Taken(failure) => failure.clone(),
+            State::Taken(failure) => failure.as_deref().cloned(),
         };
         let (mut unused, mut late) = (None, None);
         match std::mem::take(&mut inner.handles) {
@@ -161,19 +180,27 @@ impl ReplyCell {
         }
     }
 
-    pub(super) fn take_handles(&self) -> Result<Vec<AnyHandle>, CodecError> {
-        let mut inner = self.inner.lock();
-        match std::mem::take(&mut inner.handles) {
-            Handles::Received(handles) => handles,
-            other => {
-                inner.handles = other;
-                Ok(Vec::new())
-            }
-        }
+    pub(super) fn take_handles(&self) -> Option<Received> {
+        self.inner.lock().handles.take_received()
     }
 
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<ReplyResult> {
-        let mut inner = self.inner.lock();
+        self.poll_and(cx, |_| ()).map(|(result, ())| result)
+    }
+
+    /// As [`poll`](Self::poll), with the handles in the response.
+    pub(super) fn poll_with_handles(&self, cx: &mut Context<'_>) -> Poll<(ReplyResult, Option<Received>)> {
+        self.poll_and(cx, Handles::take_received)
+    }
+
+    #[inline]
+    fn poll_and<R>(
+        &self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut Handles) -> R,
+    ) -> Poll<(ReplyResult, R)> {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
         let watched = inner.watch.is_some();
         match &mut inner.state {
             State::Pending(waker) => {
@@ -181,14 +208,15 @@ impl ReplyCell {
                     Some(waker) if waker.will_wake(cx.waker()) => None,
                     _ => waker.replace(cx.waker().clone()),
                 };
-                drop(inner);
+                drop(guard);
                 drop(before);
                 Poll::Pending
             }
             State::Done(result) => {
-                let failure = if watched { None } else { failure_of(result) };
+                let failure = if watched { None } else { failure_of(result).map(Box::new) };
+                let taken = take(&mut inner.handles);
                 match std::mem::replace(&mut inner.state, State::Taken(failure)) {
-                    State::Done(result) => Poll::Ready(result),
+                    State::Done(result) => Poll::Ready((result, taken)),
                     State::Pending(_) | State::Taken(_) => unreachable!("matched above, under the lock"),
                 }
             }
@@ -197,7 +225,16 @@ impl ReplyCell {
     }
 }
 
+/// The message that carried `sent` has arrived, or is lost.
+fn end(sent: Box<dyn SentHandles>, failure: Option<&Failure>) {
+    match failure {
+        Some(failure) => sent.lost(failure),
+        None => drop(sent),
+    }
+}
+
 /// Takes the aside off a response that has one.
+#[inline]
 fn split_aside(result: &mut ReplyResult) -> Option<Result<Bytes, CodecError>> {
     let response = result.as_mut().ok().filter(|response| response.codec & aside::FLAG != 0)?;
     let split = aside::split(response.codec, response.body.payload.clone());
