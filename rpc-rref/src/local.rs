@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use rpc_core::{BoxFuture, CallHook, Client, Failure, ReferenceError, Slot, SlotRead, SlotWrite, Stored};
 
@@ -57,7 +58,10 @@ impl<G: Send + 'static> Pending<G> {
         // Kept, so that the value stays while it is waited for.
         let handle = Arc::clone(handle);
         let future = Box::pin(async move {
-            let stored = registry.value(rref.owner, rref).await?;
+            let stored = registry.value(rref.owner, rref).await.map_err(|error| {
+                // Whoever has a handle is told what became of the value rather than that it is not there.
+                registry.read(|state| registry.reference_error(state, rref)).unwrap_or(error)
+            })?;
             let guard = enter(registry, stored, Wanted { rref, exclusive, nested }).await;
             drop(handle);
             guard
@@ -77,8 +81,15 @@ impl<G: Send + 'static> Pending<G> {
             return Err(ReferenceError::NoRegistry);
         };
         let would_block = ReferenceError::WouldBlock { rref: used.rref().to_string() };
-        let outcome = client.block_on(std::future::poll_fn(|cx| self.poll(cx)));
+        let outcome = client.block_on(None, std::future::poll_fn(|cx| self.poll(cx)));
         outcome.unwrap_or(Err(would_block))
+    }
+
+    fn wait_timeout(mut self, at_most: Duration) -> Option<Outcome<G>> {
+        if let Poll::Ready(outcome) = self.poll(&mut Context::from_waker(Waker::noop())) {
+            return Some(outcome);
+        }
+        self.client.take()?.block_on(Some(at_most), std::future::poll_fn(|cx| self.poll(cx)))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<G>> {
@@ -104,16 +115,22 @@ impl<T: Send + Sync + 'static> LocalRef<T> {
     pub(crate) fn new(handle: &Arc<Handle>) -> Self {
         Self(Pending::new(handle, false, |registry, stored, wanted| async move {
             let slot = Slot::<T>::of(&stored).ok_or_else(|| wrong_type::<T>(&*stored, wanted))?;
-            Ok(ReadGuard(Borrow::new(registry, wanted, move || slot.try_read()).await))
+            Ok(ReadGuard(Borrow::new(registry, wanted, stored, move || slot.try_read()).await))
         }))
     }
 
-    /// Blocks this thread until the value is borrowed.
+    /// Blocks this thread until the value is borrowed: for ever, if the function that makes it never ends.
     ///
     /// # Errors
     /// [`ReferenceError`]: the value is on another worker, was not created, or has another type.
     pub fn wait(self) -> Outcome<ReadGuard<T>> {
         self.0.wait()
+    }
+
+    /// As [`wait`](Self::wait), but at most for `at_most`. `None` if the value was not to be had in that time, or
+    /// if this thread must not block.
+    pub fn wait_timeout(self, at_most: Duration) -> Option<Outcome<ReadGuard<T>>> {
+        self.0.wait_timeout(at_most)
     }
 }
 
@@ -121,7 +138,7 @@ impl<T: Send + Sync + 'static> LocalMut<T> {
     pub(crate) fn new(handle: &Arc<Handle>) -> Self {
         Self(Pending::new(handle, true, |registry, stored, wanted| async move {
             let slot = Slot::<T>::of(&stored).ok_or_else(|| wrong_type::<T>(&*stored, wanted))?;
-            Ok(WriteGuard(Borrow::new(registry, wanted, move || slot.try_write()).await))
+            Ok(WriteGuard(Borrow::new(registry, wanted, stored, move || slot.try_write()).await))
         }))
     }
 
@@ -131,6 +148,12 @@ impl<T: Send + Sync + 'static> LocalMut<T> {
     /// As [`LocalRef::wait`].
     pub fn wait(self) -> Outcome<WriteGuard<T>> {
         self.0.wait()
+    }
+
+    /// As [`wait`](Self::wait), but at most for `at_most`. `None` if the value was not to be had in that time, or
+    /// if this thread must not block.
+    pub fn wait_timeout(self, at_most: Duration) -> Option<Outcome<WriteGuard<T>>> {
+        self.0.wait_timeout(at_most)
     }
 }
 

@@ -49,6 +49,9 @@ pub enum InitError {
     /// Two functions of this program have one id.
     #[error(transparent)]
     Functions(#[from] TableError),
+    /// References cannot be counted.
+    #[error(transparent)]
+    References(#[from] rpc_rref::StartError),
     /// There is no such backend in this build.
     #[error(transparent)]
     Registry(#[from] RegistryError),

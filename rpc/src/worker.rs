@@ -8,11 +8,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rpc_core::{
     Agent, CallContext, CallError, Client, Failure, FunctionEntry, FunctionHandler, FunctionTable, Host,
-    Kind, ReferenceError, RemoteFunction, RpcFuture, Shutdown, Store, TableError, Target, UnknownWorker,
-    WorkerId, WorkerInfo, timeout_or_forever,
+    Kind, ReferenceError, RemoteFunction, RpcFuture, Shutdown, Store, Target, UnknownWorker, WorkerId,
+    WorkerInfo, timeout_or_forever,
 };
 use rpc_rendezvous::{Joined, OpenStore};
-use rpc_rref::{LeakPolicy, RRef, RRefList, Registry};
+use rpc_rref::{LeakPolicy, RRef, RRefList, Registry, StartError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -112,7 +112,7 @@ impl Worker {
         leaving: Leaving,
         runtime: Handle,
         membership: Membership,
-    ) -> Result<Self, TableError> {
+    ) -> Result<Self, StartError> {
         let stay = Arc::new_cyclic(|stay| Stay {
             shared: Arc::new(Shared {
                 stay: Weak::clone(stay),

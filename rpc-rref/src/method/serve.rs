@@ -137,22 +137,24 @@ pub(super) fn serve<M: RemoteMethod>(call: MethodCall) -> Served {
     };
     match M::BODY.access() {
         Access::Shared => {
-            if let Some(guard) = call.registry.try_borrow(call.wanted, || slot.try_read()) {
+            if let Some(guard) = call.registry.try_borrow(call.wanted, &call.stored, || slot.try_read()) {
                 return run_shared::<M>(call, guard);
             }
             Served::After(Box::pin(async move {
                 let attempt = move || slot.try_read();
-                let guard = Borrow::new(Arc::clone(&call.registry), call.wanted, attempt).await;
+                let stored = Arc::clone(&call.stored);
+                let guard = Borrow::new(Arc::clone(&call.registry), call.wanted, stored, attempt).await;
                 run_shared::<M>(call, guard)
             }))
         }
         Access::Exclusive => {
-            if let Some(guard) = call.registry.try_borrow(call.wanted, || slot.try_write()) {
+            if let Some(guard) = call.registry.try_borrow(call.wanted, &call.stored, || slot.try_write()) {
                 return run_exclusive::<M>(call, guard);
             }
             Served::After(Box::pin(async move {
                 let attempt = move || slot.try_write();
-                let guard = Borrow::new(Arc::clone(&call.registry), call.wanted, attempt).await;
+                let stored = Arc::clone(&call.stored);
+                let guard = Borrow::new(Arc::clone(&call.registry), call.wanted, stored, attempt).await;
                 run_exclusive::<M>(call, guard)
             }))
         }

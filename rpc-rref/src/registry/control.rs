@@ -53,7 +53,7 @@ pub(crate) struct Stream {
     pub(crate) out: Outbound<Entry>,
     pub(crate) inbound: Inbound,
     /// Failures in a row.
-    failures: u32,
+    pub(super) failures: u32,
     /// Batches with a receipt, ever.
     pub(crate) receipts: u64,
     /// Batches without a receipt in time, ever.

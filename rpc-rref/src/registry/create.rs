@@ -1,7 +1,9 @@
 //! How a value comes to be: asked for by its creator, made and kept by its owner.
 
 use std::panic::Location;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 
 use rpc_core::handles::{AnyHandle, SentHandles};
 use rpc_core::{
@@ -97,7 +99,7 @@ impl Registry {
         place: Place,
     ) -> Result<Arc<Handle>, CallError> {
         let (mut created, mut useless) = (None, None);
-        let future = client.request::<(), Never, A>(to, head, args, |handles| {
+        let mut future = client.request::<(), Never, A>(to, head, args, |handles| {
             let (handles, sent) = self.share(to, None, &handles)?;
             let handle = match self.begin(to, place) {
                 Ok(handle) => handle,
@@ -133,10 +135,11 @@ impl Registry {
             return Ok(handle);
         }
         // One that has failed by now was not sent; how others end is the concern of what was sent with them.
-        match (created, future.wait_timeout(std::time::Duration::ZERO)) {
-            (Some(handle), Err(_) | Ok(Ok(()))) => Ok(handle),
-            (_, Ok(Err(error))) => Err(error),
-            (None, Err(_) | Ok(Ok(()))) => Err(CallError::not_made(
+        let by_now = Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));
+        match (created, by_now) {
+            (Some(handle), Poll::Pending | Poll::Ready(Ok(()))) => Ok(handle),
+            (_, Poll::Ready(Err(error))) => Err(error),
+            (None, Poll::Pending | Poll::Ready(Ok(()))) => Err(CallError::not_made(
                 &self.describe(to),
                 head.function,
                 Failure::Encode { reason: "the request was not made".into() },

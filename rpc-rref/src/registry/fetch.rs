@@ -86,7 +86,7 @@ impl Registry {
             if only_created {
                 return Served::Now(done());
             }
-            if let Some(borrowed) = self.try_borrow(wanted, || Arc::clone(&stored).try_borrow()) {
+            if let Some(borrowed) = self.try_borrow(wanted, &stored, || Arc::clone(&stored).try_borrow()) {
                 return Served::Now(copy(&serving, codec, &**borrowed.get(), &*stored, rref));
             }
         }
@@ -102,7 +102,7 @@ impl Registry {
                 return done();
             }
             let attempt = || Arc::clone(&stored).try_borrow();
-            let borrowed = Borrow::new(registry, wanted, attempt).await;
+            let borrowed = Borrow::new(registry, wanted, Arc::clone(&stored), attempt).await;
             copy(&serving, codec, &**borrowed.get(), &*stored, rref)
         }))
     }

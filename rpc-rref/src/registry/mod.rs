@@ -97,12 +97,12 @@ impl Registry {
     /// The agent holds it weakly: it ends with the last `Arc`, and so do all values in it.
     ///
     /// # Errors
-    /// [`TableError`] if two methods in the program have the same name.
+    /// [`StartError`].
     pub fn start(
         client: &Client,
         functions: Arc<FunctionTable>,
         host: Weak<dyn Host>,
-    ) -> Result<Arc<Self>, TableError> {
+    ) -> Result<Arc<Self>, StartError> {
         let methods = MethodTable::linked()?;
         let agent = client.agent();
         let me = agent.group().get(agent.id()).map(|member| member.info.clone());
@@ -119,13 +119,15 @@ impl Registry {
             own: Weak::clone(own),
             trash: trash::Trash::default(),
         });
+        let desk: Arc<dyn HandleDesk> = Arc::clone(&registry) as _;
+        if !client.set_desk(Arc::downgrade(&desk)) {
+            return Err(StartError::AlreadyStarted);
+        }
         for kind in handler::KINDS {
             agent.serve(kind, Arc::new(handler::ReferenceHandler::new(&registry, kind)));
         }
         let watcher: Arc<dyn PeerWatcher> = Arc::clone(&registry) as _;
         agent.watch(Arc::downgrade(&watcher));
-        let desk: Arc<dyn HandleDesk> = Arc::clone(&registry) as _;
-        client.set_desk(Arc::downgrade(&desk));
         Ok(registry)
     }
 
@@ -236,6 +238,18 @@ impl Drop for Registry {
         trash::drop_values(self.state.get_mut().close());
         self.empty_trash();
     }
+}
+
+/// Why a registry could not be started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Two methods in the program have the same name.
+    #[error(transparent)]
+    Methods(#[from] TableError),
+    /// The client has a registry already, or had one that has ended.
+    #[error("this client's references are counted already; a client has one registry in its life")]
+    AlreadyStarted,
 }
 
 impl AsRef<Registry> for Registry {

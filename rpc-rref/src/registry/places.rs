@@ -45,15 +45,15 @@ impl Default for PlaceId {
 pub(crate) struct Places {
     texts: Vec<Arc<str>>,
     by_text: HashMap<Arc<str>, PlaceId>,
-    /// By address of the static text or location, which saves the formatting.
-    by_address: HashMap<usize, PlaceId>,
+    /// By address and length of the static text or location, which saves the formatting.
+    by_address: HashMap<(usize, usize), PlaceId>,
 }
 
 impl Places {
     pub(crate) fn id(&mut self, place: Place) -> PlaceId {
         let address = match place {
-            Place::At(at) => std::ptr::from_ref(at).addr(),
-            Place::In(function) => function.as_ptr().addr(),
+            Place::At(at) => (std::ptr::from_ref(at).addr(), 0),
+            Place::In(function) => (function.as_ptr().addr(), function.len()),
         };
         if let Some(id) = self.by_address.get(&address) {
             return *id;

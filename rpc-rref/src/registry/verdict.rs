@@ -104,6 +104,9 @@ impl CallHook for Use {
     }
 }
 
+/// How many batches in a row may be lost with their links before that is all there is to know.
+const ATTEMPTS_MAX: u32 = 8;
+
 /// `failure`, or that the owner is gone, as soon as that is known.
 async fn verdict(registry: Arc<Registry>, rref: RRefId, failure: Failure) -> Failure {
     let owner = rref.owner;
@@ -114,11 +117,12 @@ async fn verdict(registry: Arc<Registry>, rref: RRefId, failure: Failure) -> Fai
     });
     let at = Arc::clone(&registry);
     let check = move |state: &mut State| {
-        if let Some(error) = at.reference_error(state, rref) {
-            return Some(Some(error));
-        }
-        // A receipt tells that it lives; without one in time, no more is known than before.
-        (known(state).is_none() || known(state) != before).then_some(None)
+        // A receipt tells that it lives; without one in time, no more is known than before. What else is wrong
+        // with the reference may be a consequence, such as that the request to make the value was lost too.
+        let gives_up = state.streams.get(&owner).is_some_and(|stream| stream.failures >= ATTEMPTS_MAX);
+        let is_over =
+            state.dead.contains(&owner) || known(state).is_none() || known(state) != before || gives_up;
+        is_over.then(|| at.reference_error(state, rref))
     };
     match Waiter::new(registry, Key::Peer(owner), check).await {
         Some(error) => Failure::Reference(Box::new(error)),

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use rpc_core::WorkerId;
+use rpc_core::{Stored, WorkerId};
 
+use super::state::Owned;
 use super::{Registry, State};
 use crate::proto::RRefId;
 
@@ -100,13 +101,15 @@ impl Registry {
     pub(crate) fn try_borrow<G>(
         &self,
         wanted: Wanted,
+        stored: &Arc<dyn Stored>,
         attempt: impl FnOnce() -> Option<G>,
     ) -> Option<Borrowed<G>> {
         let guard = self.read(|state| {
             let free = wanted.nested || !state.queues.contains_key(&wanted.rref);
             if free { attempt() } else { None }
         })?;
-        Some(Borrowed { guard: Some(guard), registry: self.own().clone(), rref: wanted.rref })
+        let (registry, stored) = (self.own().clone(), Some(Arc::clone(stored)));
+        Some(Borrowed { guard: Some(guard), stored, registry, rref: wanted.rref })
     }
 
     /// Wakes the first who waits for `rref`.
@@ -126,13 +129,14 @@ impl Registry {
 pub(crate) struct Borrow<F> {
     registry: Arc<Registry>,
     wanted: Wanted,
+    stored: Arc<dyn Stored>,
     id: Option<u64>,
     attempt: F,
 }
 
 impl<F> Borrow<F> {
-    pub(crate) fn new(registry: Arc<Registry>, wanted: Wanted, attempt: F) -> Self {
-        Self { registry, wanted, id: None, attempt }
+    pub(crate) fn new(registry: Arc<Registry>, wanted: Wanted, stored: Arc<dyn Stored>, attempt: F) -> Self {
+        Self { registry, wanted, stored, id: None, attempt }
     }
 }
 
@@ -140,7 +144,7 @@ impl<G, F: FnMut() -> Option<G> + Unpin> Future for Borrow<F> {
     type Output = Borrowed<G>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Borrowed<G>> {
-        let Self { registry, wanted, id, attempt } = &mut *self;
+        let Self { registry, wanted, stored, id, attempt } = &mut *self;
         let registry = Arc::clone(registry);
         let guard = registry.change(|state| {
             let Wanted { rref, exclusive, nested } = *wanted;
@@ -171,7 +175,8 @@ impl<G, F: FnMut() -> Option<G> + Unpin> Future for Borrow<F> {
         match guard {
             Some(guard) => {
                 let own = registry.own().clone();
-                Poll::Ready(Borrowed { guard: Some(guard), registry: own, rref: wanted.rref })
+                let stored = Some(Arc::clone(stored));
+                Poll::Ready(Borrowed { guard: Some(guard), stored, registry: own, rref: wanted.rref })
             }
             None => Poll::Pending,
         }
@@ -215,6 +220,7 @@ impl State {
 /// A borrowed value; gives way to the next when it is dropped.
 pub(crate) struct Borrowed<G> {
     guard: Option<G>,
+    stored: Option<Arc<dyn Stored>>,
     registry: Weak<Registry>,
     rref: RRefId,
 }
@@ -222,8 +228,11 @@ pub(crate) struct Borrowed<G> {
 impl<G> Drop for Borrowed<G> {
     fn drop(&mut self) {
         self.guard = None;
-        if let Some(registry) = self.registry.upgrade() {
-            registry.released(self.rref);
+        let Some(registry) = self.registry.upgrade() else { return };
+        registry.released(self.rref);
+        // If everybody else is gone, its destructor runs where it may block.
+        if let Some(stored) = self.stored.take_if(|stored| Arc::strong_count(stored) == 1) {
+            registry.discard(vec![Owned { value: Some(stored), ..Owned::default() }]);
         }
     }
 }

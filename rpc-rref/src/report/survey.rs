@@ -75,7 +75,7 @@ impl Registry {
     /// `None` if the value cannot be looked into.
     fn handles_inside(&self, rref: RRefId, value: &Arc<dyn Stored>) -> Option<Vec<Arc<Handle>>> {
         let wanted = Wanted { rref, exclusive: false, nested: false };
-        let borrowed = self.try_borrow(wanted, || Arc::clone(value).try_borrow())?;
+        let borrowed = self.try_borrow(wanted, value, || Arc::clone(value).try_borrow())?;
         let found = catch_unwind(AssertUnwindSafe(|| borrowed.get().handles())).ok()??;
         let own = found.into_iter().filter_map(|handle| handle.downcast::<Handle>().ok());
         Some(own.filter(|handle| handle.is_of(self)).collect())
