@@ -1,9 +1,14 @@
 //! The list on demand.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Wake, Waker};
 
 use rpc_rref::RRef;
 use rpc_rref::report::Handles;
+use serde::{Serialize, Serializer};
+use tokio::sync::Semaphore;
 
 use crate::common::{Node, Refs, here, new_node};
 
@@ -60,18 +65,45 @@ async fn a_holder_that_does_not_answer_is_listed_without_places() {
     refs.cluster.heal("worker0", "worker1");
 }
 
+/// A value that is not written out before `OPEN` is true.
+struct Gated(u64);
+
+/// A permit for each time that one begins to be written out.
+static BEGUN: Semaphore = Semaphore::const_new(0);
+static OPEN: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+impl Serialize for Gated {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        BEGUN.add_permits(1);
+        let open = OPEN.0.lock().unwrap();
+        drop(OPEN.1.wait_while(open, |open| !*open).unwrap());
+        to.serialize_u64(self.0)
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_to_write_a_value_is_let_in_after_it_was_looked_into() {
     let refs = Refs::new(1).await;
     let registry = Arc::clone(refs.registry(0));
-    let value = RRef::new(&registry, Node::default());
-    let listing = tokio::spawn(async move {
-        for _ in 0..200 {
-            registry.rrefs().await;
-        }
-    });
-    while !listing.is_finished() {
-        value.local_value_mut().await.unwrap().next.clear();
-    }
-    listing.await.unwrap();
+    let value = RRef::new(&registry, Gated(0));
+    let listing = tokio::spawn(async move { registry.rrefs().await });
+    BEGUN.acquire().await.unwrap().forget();
+    let mut writing = pin!(value.local_value_mut());
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    assert!(writing.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "it is being read");
+    *OPEN.0.lock().unwrap() = true;
+    OPEN.1.notify_all();
+    assert_eq!(listing.await.unwrap().owned[0].rref, value.id());
+    assert!(woken.0.load(Ordering::SeqCst));
+    writing.await.unwrap().0 = 1;
 }
