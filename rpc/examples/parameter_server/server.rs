@@ -70,7 +70,7 @@ pub(crate) async fn serve(worker: &Worker, flags: &Flags, plan: &Plan) -> anyhow
 async fn train(trainers: &[RRef<Trainer>], epoch: u64) -> anyhow::Result<f64> {
     let mut calls: JoinSet<_> = trainers.iter().map(|trainer| trainer.rpc_async().train(epoch)).collect();
     let mut loss = 0.0;
-    // In the order in which they end: one that fails keeps the others waiting.
+    // In the order in which they end: if one fails, the others wait for it and do not end.
     while let Some(ended) = calls.join_next().await {
         loss += ended??;
     }
