@@ -236,6 +236,26 @@ fn t9_a_creation_that_ran_although_its_creator_gave_up_is_freed() {
 }
 
 #[test]
+fn t10_who_waits_for_its_registration_waits_no_longer_when_the_owner_sends_a_handle() {
+    let mut group = Group::new();
+    let rref = group.create(ALICE);
+    let to_owner = group.send(ALICE, rref, OWNER);
+    assert!(group.arrive(to_owner));
+    let [from_alice, from_owner] = [ALICE, OWNER].map(|from| group.send(from, rref, BOB));
+    assert!(group.arrive(from_alice));
+    assert!(!group.at(BOB).is_confirmed(rref), "a function that takes it has to wait");
+    assert!(group.arrive(from_owner));
+    assert_eq!(group.events(BOB), [Event::Confirmed(rref)]);
+    assert_eq!(group.said(BOB, ALICE), [Msg::Adopted { transfer: from_alice.transfer }]);
+    group.deliver_all();
+    assert_eq!(group.events(BOB), [], "the answer to the registration says nothing new");
+    for id in [ALICE, OWNER, BOB, BOB] {
+        group.at(id).drop_handle(rref);
+    }
+    group.assert_idle(&ALL);
+}
+
+#[test]
 fn t11_a_handle_of_the_owners_whose_message_is_lost_is_taken_back() {
     let mut group = Group::new();
     let rref = group.own();

@@ -39,7 +39,8 @@ pub(super) struct Failure {
 }
 
 impl Sim {
-    /// Runs the cases of `seeds`. `progress` is told from time to time how many are done.
+    /// Runs the cases of `seeds` until one fails; of several, that is the first. `progress` is told from time to
+    /// time how many are done.
     pub(super) fn run(self, seeds: Range<u64>, progress: impl Fn(u64) + Sync) -> Result<(), Box<Failure>> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let next = AtomicU64::new(seeds.start);
@@ -50,6 +51,7 @@ impl Sim {
                 scope.spawn(|| {
                     let strategies = Strategies::new();
                     while !has_failed.load(Relaxed) {
+                        // What is begun is finished, and all before it was begun before.
                         let first = next.fetch_add(CASES_AT_ONCE, Relaxed);
                         let cases = first..(first + CASES_AT_ONCE).min(seeds.end);
                         if cases.is_empty() {
@@ -59,7 +61,8 @@ impl Sim {
                         let fails = |seed: &u64| self.outcome(&strategies.schedule(*seed)).is_err();
                         if let Some(seed) = cases.into_iter().find(fails) {
                             has_failed.store(true, Relaxed);
-                            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(seed);
+                            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                            *failed = Some(failed.map_or(seed, |other| other.min(seed)));
                         }
                     }
                 });
