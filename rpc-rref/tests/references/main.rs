@@ -7,9 +7,12 @@
 
 mod closed;
 mod common;
+mod counter;
+mod cuts;
 mod destructors;
 mod functions;
 mod load;
+mod partitions;
 mod raw;
 mod review;
 mod t_calls;
