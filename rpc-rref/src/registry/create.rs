@@ -315,9 +315,16 @@ impl Keeper for CreationKeeper {
             Kept::Error { type_name, error } => {
                 Err(self.failed(format!("{function} returned an error, a {type_name}"), error))
             }
-            Kept::Failed(response) => {
-                Err(self.failed(format!("{function}: {}", Failure::from_response(&response)), None))
-            }
+            Kept::Failed(response) => Err(self.failed(
+                match Failure::from_response(&response) {
+                    // The caller's own is known to the caller alone.
+                    Failure::SignatureMismatch { theirs, .. } => format!(
+                        "the function was called with another signature than it has there, {theirs}; build both programs from the same source"
+                    ),
+                    failure => format!("{function}: {failure}"),
+                },
+                None,
+            )),
         };
         self.end(value);
         Response { outcome: Outcome::Ok, codec: rpc_core::POSTCARD, body: Body::default() }

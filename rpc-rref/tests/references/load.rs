@@ -5,7 +5,7 @@ use rpc_rref::RRef;
 use rpc_testing::{Cluster, Rule};
 
 use crate::common::{CONTROL, Refs, ms, secs, within};
-use crate::functions::{Tracked, alive, fresh, gone, keep, open, pass_gate, taken, tracked};
+use crate::functions::{alive, fresh, gone, keep, open, pass_gate, taken, tracked};
 
 #[rpc_macros::function(crate = "rpc_core")]
 async fn wait_at_gate(ticket: u64) {

@@ -5,12 +5,18 @@
 //! it overtake another in its lane) is done to tables and streams in the crate's own tests; here is what comes
 //! nearest: a link that is lost with what was on it, or a request made by hand.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod borrowing;
 mod closed;
 mod common;
+mod containers;
 mod counter;
+mod creation;
 mod cuts;
 mod destructors;
 mod functions;
+mod identity;
 mod load;
 mod methods;
 mod partitions;
