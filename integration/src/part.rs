@@ -45,6 +45,16 @@ impl Part {
             None => bail!("nobody is there to say {word:?}"),
         }
     }
+
+    /// Whether the script has told this process `word`, which it may not have done yet.
+    pub(crate) fn is_told(&mut self, word: &str) -> Result<bool> {
+        match self.inbox.try_recv() {
+            Ok(line) if line == word => Ok(true),
+            Ok(line) => bail!("told {line:?} instead of {word:?}"),
+            Err(mpsc::error::TryRecvError::Empty) => Ok(false),
+            Err(mpsc::error::TryRecvError::Disconnected) => bail!("nobody is there to say {word:?}"),
+        }
+    }
 }
 
 /// Prints a line that the script can wait for.

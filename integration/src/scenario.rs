@@ -126,10 +126,11 @@ fn script(run: impl AsyncFn(&mut Stage) -> Result<()> + 'static) -> Script {
     }))
 }
 
-/// Leaves together with all others, none of which may have been lost.
+/// Leaves together with all others. None may have been lost, and nobody may have kept a reference.
 pub(crate) async fn leave(worker: &Worker) -> Result<()> {
     let how = Shutdown::Graceful { timeout: Some(LEAVE_TIMEOUT) };
     let report = worker.shutdown_with(how).await.context("graceful shutdown")?;
     ensure!(report.lost.is_empty(), "lost on the way: {:?}", report.lost);
+    ensure!(report.leaked() == 0, "leaked: {:?}", report.leaks);
     Ok(())
 }

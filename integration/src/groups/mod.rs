@@ -7,6 +7,7 @@ mod hostile;
 mod init;
 mod launcher;
 mod nested;
+mod rref;
 mod selftest;
 mod shutdown;
 mod timeouts;
@@ -19,6 +20,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         init::scenarios(),
         basic::scenarios(),
         nested::scenarios(),
+        rref::scenarios(),
         errors::scenarios(),
         timeouts::scenarios(),
         shutdown::scenarios(),

@@ -291,7 +291,7 @@ async fn stop_and_resume(stage: &mut Stage) -> Result<()> {
     stage.start().await?;
     let (caller, stopped) = (stage.process(0)?, stage.process(1)?);
     caller.says("LINKED").await?;
-    stopped.stop()?;
+    stopped.stop().await?;
     caller.tell("STOPPED").await?;
     caller.says("TIMED-OUT").await?;
     stopped.resume()?;

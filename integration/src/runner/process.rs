@@ -4,7 +4,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, Command};
 use tokio::sync::{mpsc, watch};
@@ -13,6 +13,8 @@ use super::log::{Line, Log, Stream};
 
 /// Lines that the script may be ahead of what the process reads. Reached: telling waits.
 const TOLD_LEN: usize = 16;
+/// Between two looks at something that tells nobody when it changes.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How long to wait for the last output of a process that was killed.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -90,9 +92,15 @@ impl Process {
         self.signal(Signal::KILL)
     }
 
-    /// SIGSTOP: it stays, and does nothing.
-    pub(crate) fn stop(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+    /// SIGSTOP: it stays, and does nothing from when this returns.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        // Its threads go on until one of them has had the signal, which takes a while on a busy machine.
+        let look = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while waitid(WaitId::Pid(self.pid), look).context("waitid")?.is_none() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 
     /// SIGCONT.
@@ -193,5 +201,21 @@ mod tests {
         assert!(error.to_string().contains("exit status: 3"), "{error}");
         assert!(process.says("MORE").await.unwrap_err().to_string().contains("without saying"));
         assert!(process.kill().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stopped_process_does_nothing_until_it_is_resumed() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "while :; do echo TICK; done"]);
+        let process = Process::spawn("sh", &mut command).unwrap();
+        process.says("TICK").await.unwrap();
+        process.stop().await.unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid.as_raw_nonzero()));
+        if let Ok(status) = status {
+            assert!(status.contains("State:\tT"), "{status}");
+        }
+        process.resume().unwrap();
+        process.end().await;
+        assert!(process.stop().await.is_err());
     }
 }

@@ -138,7 +138,7 @@ async fn stop_one(stage: &mut Stage) -> Result<()> {
     stage.tell_all("SETTLE").await?;
     stage.all_say("READY").await?;
     let stopped = stage.process(1)?;
-    stopped.stop()?;
+    stopped.stop().await?;
     for rank in [0, 2] {
         stage.process(rank)?.tell("LEAVE").await?;
     }

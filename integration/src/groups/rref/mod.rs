@@ -1,0 +1,36 @@
+//! References to values on other workers: how they come to be and travel, and what becomes of them when
+//! messages are late, and workers die or leave.
+
+mod common;
+
+mod args;
+mod futures;
+mod lifecycle;
+mod proxy;
+mod remote;
+mod types;
+
+mod faulty;
+mod killed;
+mod leaks;
+mod shutdown;
+mod stress;
+
+use crate::scenario::Scenario;
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    [
+        remote::scenarios(),
+        args::scenarios(),
+        lifecycle::scenarios(),
+        types::scenarios(),
+        proxy::scenarios(),
+        futures::scenarios(),
+        faulty::scenarios(),
+        killed::scenarios(),
+        leaks::scenarios(),
+        shutdown::scenarios(),
+        stress::scenarios(),
+    ]
+    .concat()
+}
