@@ -132,10 +132,10 @@ fn two_transfers_of_a_users_creation_something_given_up_and_a_crash_in_any_order
 }
 
 #[test]
-#[ignore = "takes minutes"]
-fn four_transfers_something_given_up_and_a_crash_in_any_order() {
+#[ignore = "takes many minutes"]
+fn more_transfers_something_given_up_and_a_crash_in_any_order() {
     check(Model { given_up_max: 1, ..OWNED }).assert_properties();
-    check(Model { given_up_max: 1, ..CREATED }).assert_properties();
+    check(Model { transfers_max: 3, given_up_max: 1, ..CREATED }).assert_properties();
 }
 
 /// The checker can fail: without RC-2 a parent that does not wait loses its child the value.
