@@ -193,8 +193,13 @@ pub fn function(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # How methods of one value run
 /// Those that take `&self` run side by side; one that takes `&mut self` runs alone. An `async` method has the
-/// value in the same way until it has ended, and holds no thread while it waits. A method that calls one of
-/// its own value for which it would wait for ever gets `ReferenceError::WouldDeadlock` instead.
+/// value in the same way until it has ended, and holds no thread while it waits. A method that waits for a call
+/// of one of its own value, which would wait for it, gets `ReferenceError::WouldDeadlock` instead; through
+/// another worker, or in a task of its own, such a call ends with its deadline. So does waiting for an exclusive
+/// method that was called with `remote()`.
+///
+/// A method that panics is an error for its caller, and leaves the value as it was at that moment. Dropping the
+/// future of a call does not stop its method; `cancel()` and `cancel_on_drop()` do.
 ///
 /// | written | runs, once it has its value |
 /// |---|---|

@@ -62,8 +62,9 @@ impl<T> RRef<T> {
         self.handle.registry().is_ok_and(|registry| registry.me() == self.owner().id)
     }
 
-    /// Whether the owner knows of the handles here. False for one whose creation failed, or whose owner is
-    /// gone. A function that takes a reference starts only when it is true.
+    /// Whether the owner knows of the handles here. False for one whose request to be made failed, or whose owner is
+    /// gone; true also if the function that was to make it returned an error, because then the owner has that.
+    /// A function that takes a reference starts only when it is true.
     pub fn confirmed_by_owner(&self) -> bool {
         let rref = self.id();
         self.handle.registry().is_ok_and(|registry| {
@@ -120,7 +121,7 @@ impl<T: Send + Sync + 'static> RRef<T> {
     }
 
     /// Borrows the value to write, on its owner. Waits until it has been made, and until nobody has it
-    /// borrowed.
+    /// borrowed. Its methods wait while the guard lives: drop the guard before you await one.
     pub fn local_value_mut(&self) -> LocalMut<T> {
         LocalMut::new(&self.handle)
     }
@@ -142,6 +143,19 @@ impl<T> RRef<T> {
     }
 
     /// Resolves when the value has been made.
+    ///
+    /// ```
+    /// # use rpc_core::CallError;
+    /// # use rpc_rref::RRef;
+    /// # async fn example(model: RRef<Vec<f32>>) {
+    /// if let Err(error) = model.created().await {
+    ///     match error.creation_error::<String>() {
+    ///         Some(own) => println!("its function returned {own}"),
+    ///         None => println!("{error}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Those of the function that makes it ([`ReferenceError::CreationFailed`]), of the request to make it

@@ -14,7 +14,7 @@ impl<T> Serialize for RRef<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let handle: handles::AnyHandle = Arc::clone(self.handle()) as _;
         let index = handles::put(handle).ok_or_else(|| {
-            S::Error::custom("a reference travels only inside of the arguments and results of calls")
+            S::Error::custom("an RRef travels only inside of the arguments and results of calls; to store the value, serialize a copy of it (to_here())")
         })?;
         to.serialize_u32(index)
     }
@@ -24,7 +24,7 @@ impl<'de, T> Deserialize<'de> for RRef<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let index = u32::deserialize(from)?;
         let handle = handles::take(index).ok_or_else(|| {
-            D::Error::custom("a reference that did not come with a call; it cannot be read from elsewhere")
+            D::Error::custom("an RRef can be read only out of the arguments and results of calls")
         })?;
         match handle.downcast::<Handle>() {
             Ok(handle) => Ok(Self::new_of(handle)),

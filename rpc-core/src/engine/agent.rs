@@ -94,6 +94,11 @@ async fn accept_link(shared: Arc<Shared>, mut link: Link) {
             // The peer reads the reason and closes; if it does not, the link ends with this.
             link.sender.closed().await;
         }
+        // As a peer does that finds its other link used.
+        Err(error @ handshake::HandshakeError::Closed) => {
+            tracing::debug!(remote = link.remote, "a link before its handshake: {error}");
+            link.sender.close(Close::Now);
+        }
         Err(error) => {
             tracing::warn!(remote = link.remote, "closing a link before its handshake: {error}");
             link.sender.close(Close::Now);

@@ -95,6 +95,12 @@ impl<E> CallError<E> {
         }
     }
 
+    /// The error of the function that was to make the value behind a reference, if that is what this is, and it
+    /// is a `C` (see [`ReferenceError::creation_error`](super::ReferenceError::creation_error)).
+    pub fn creation_error<C: serde::de::DeserializeOwned>(&self) -> Option<C> {
+        self.failure()?.reference()?.creation_error()
+    }
+
     /// Whether the deadline passed.
     pub fn is_timeout(&self) -> bool {
         matches!(self.failure(), Some(Failure::TimedOut { .. }))

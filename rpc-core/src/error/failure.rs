@@ -179,6 +179,7 @@ impl Failure {
         match self {
             Self::TimedOut { ran, .. } | Self::Cancelled { ran } | Self::LinkLost { ran, .. } => *ran,
             Self::Panicked { .. } | Self::BadResult { .. } | Self::BadReply { .. } => HandlerRan::Yes,
+            Self::Reference(error) => error.handler_ran(),
             // A blocked waiter says nothing about the call, which is in flight.
             Self::WouldBlock => HandlerRan::Unknown,
             Self::UnknownWorker { .. }
@@ -192,7 +193,6 @@ impl Failure {
             | Self::Departed
             | Self::Overloaded { .. }
             | Self::TooLarge { .. }
-            | Self::Reference(_)
             | Self::ShutDown => HandlerRan::No,
         }
     }

@@ -1,5 +1,6 @@
 //! [`ReferenceError`]: why a reference to a value on another worker is of no use.
 
+use super::HandlerRan;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -9,13 +10,15 @@ use serde::{Deserialize, Serialize};
 pub enum ReferenceError {
     /// The worker that held the value has died or left.
     #[error(
-        "the owner of {rref}, {owner}, is gone, and the value with it; create it anew on a worker that lives"
+        "the owner of {rref}, {owner}, is gone, and the value with it; {ran}; create it anew on a worker that lives"
     )]
     OwnerLost {
         /// The reference.
         rref: String,
         /// The worker, with its rank.
         owner: String,
+        /// What is known about the function or method that was called.
+        ran: HandlerRan,
     },
     /// The request to create the value failed, so there is none.
     #[error("{rref} was not created: {reason}")]
@@ -104,7 +107,7 @@ pub enum ReferenceError {
         to: String,
     },
     /// The worker that held the reference has left its group.
-    #[error("{rref} is of no use any more: this worker has shut down")]
+    #[error("{rref} is of no use: this worker has shut down; initialise a new one")]
     ShutDown {
         /// The reference.
         rref: String,
@@ -121,6 +124,15 @@ pub enum ReferenceError {
 }
 
 impl ReferenceError {
+    /// Whether the function or method of the call that ended so ran.
+    pub fn handler_ran(&self) -> HandlerRan {
+        match self {
+            Self::OwnerLost { ran, .. } => *ran,
+            // All others are found before it starts.
+            _ => HandlerRan::No,
+        }
+    }
+
     /// The error that the creating function returned, if it returned one and it is an `E`.
     ///
     /// ```

@@ -14,7 +14,7 @@ use crate::agent::{Handler, Incoming, Served};
 use crate::client::Client;
 use crate::codec::Codecs;
 use crate::context::{Host, NoBlocking};
-use crate::error::CreationError;
+use crate::error::{CallError, CreationError};
 use crate::message::{Outcome, Response};
 
 /// How many of the callee's function names an "unknown function" response carries.
@@ -117,12 +117,15 @@ impl Sink {
 pub fn kept<T, E>(result: Result<T, E>) -> Kept
 where
     T: serde::Serialize + Send + Sync + 'static,
-    E: serde::Serialize,
+    E: serde::Serialize + 'static,
 {
     match result {
         Ok(value) => Kept::Value(Slot::new(value).into_stored()),
         Err(error) => {
-            Kept::Error { type_name: std::any::type_name::<E>(), error: CreationError::new(&error) }
+            let any: &dyn std::any::Any = &error;
+            let text = any.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| any.downcast_ref::<CallError>().map(ToString::to_string));
+            Kept::Error { type_name: std::any::type_name::<E>(), text, error: CreationError::new(&error) }
         }
     }
 }

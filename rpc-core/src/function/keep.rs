@@ -31,6 +31,8 @@ pub enum Kept {
     Error {
         /// The type of the error.
         type_name: &'static str,
+        /// Its words, where they are known whatever its type: of texts.
+        text: Option<String>,
         /// The error; `None` if it could not be encoded.
         error: Option<CreationError>,
     },

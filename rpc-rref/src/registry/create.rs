@@ -151,7 +151,7 @@ impl Registry {
     fn begin(&self, owner: WorkerId, place: Place) -> Result<Arc<Handle>, ReferenceError> {
         self.change(|state| {
             if state.is_closed() {
-                return Err(ReferenceError::ShutDown { rref: "a new value".into() });
+                return Err(ReferenceError::ShutDown { rref: "a new reference".into() });
             }
             let rref = if owner == self.me() {
                 state.table.own(Owned::default())
@@ -312,8 +312,14 @@ impl Keeper for CreationKeeper {
         let function = self.function;
         let value = match kept {
             Kept::Value(value) => Ok(value),
-            Kept::Error { type_name, error } => {
-                Err(self.failed(format!("{function} returned an error, a {type_name}"), error))
+            Kept::Error { text: Some(text), error, .. } => {
+                Err(self.failed(format!("{function} returned an error: {text}"), error))
+            }
+            Kept::Error { type_name, error, .. } => {
+                let reason = format!(
+                    "{function} returned an error of type {type_name}; read it with creation_error::<{type_name}>()"
+                );
+                Err(self.failed(reason, error))
             }
             Kept::Failed(response) => Err(self.failed(
                 match Failure::from_response(&response) {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use rpc_core::handles::{AnyHandle, HandleDesk, SentHandles};
-use rpc_core::{BoxFuture, CodecError, Failure, ReferenceError, WorkerId};
+use rpc_core::{BoxFuture, CodecError, Failure, HandlerRan, ReferenceError, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use super::fetch::NEVER_ASKED;
@@ -112,10 +112,14 @@ impl Registry {
             return Some(ReferenceError::ShutDown { rref: text });
         }
         if rref.owner != self.me() && state.dead.contains(&rref.owner) {
-            return Some(ReferenceError::OwnerLost { rref: text, owner: self.describe(rref.owner) });
+            let owner = self.describe(rref.owner);
+            return Some(ReferenceError::OwnerLost { rref: text, owner, ran: HandlerRan::No });
         }
         Some(match state.table.failure(rref)? {
-            Why::OwnerLost => ReferenceError::OwnerLost { rref: text, owner: self.describe(rref.owner) },
+            Why::OwnerLost => {
+                let owner = self.describe(rref.owner);
+                ReferenceError::OwnerLost { rref: text, owner, ran: HandlerRan::No }
+            }
             Why::SenderLost => ReferenceError::SenderLost { rref: text },
             Why::NotCreated => ReferenceError::NotCreated {
                 rref: text,

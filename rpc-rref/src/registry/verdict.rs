@@ -81,8 +81,8 @@ impl CallHook for Use {
         match failure {
             Failure::Unreachable { .. } | Failure::Departed => {
                 registry.peer_is_gone(owner, failure);
-                let error =
-                    ReferenceError::OwnerLost { rref: rref.to_string(), owner: registry.describe(owner) };
+                let (text, owner) = (rref.to_string(), registry.describe(owner));
+                let error = ReferenceError::OwnerLost { rref: text, owner, ran: failure.handler_ran() };
                 now(Failure::Reference(Box::new(error)))
             }
             Failure::LinkLost { .. } if owner != registry.me() => {
@@ -125,6 +125,11 @@ async fn verdict(registry: Arc<Registry>, rref: RRefId, failure: Failure) -> Fai
         is_over.then(|| at.reference_error(state, rref))
     };
     match Waiter::new(registry, Key::Peer(owner), check).await {
+        // The request had been sent, so nobody knows how far it got.
+        Some(ReferenceError::OwnerLost { rref, owner, .. }) => {
+            let ran = failure.handler_ran();
+            Failure::Reference(Box::new(ReferenceError::OwnerLost { rref, owner, ran }))
+        }
         Some(error) => Failure::Reference(Box::new(error)),
         None => failure,
     }

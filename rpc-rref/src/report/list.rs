@@ -125,7 +125,7 @@ impl OwnedValue {
 impl fmt::Display for OwnedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.rref, self.type_name.unwrap_or("not made"))?;
-        write!(f, ", asked for at {}, {} old, is held by ", self.created, age(self.age))?;
+        write!(f, ", made at {}, {} old, is held by ", self.created, age(self.age))?;
         if self.holders.is_empty() {
             f.write_str("a handle on its way")?;
         }
@@ -264,7 +264,7 @@ mod tests {
     fn a_value_is_told_in_one_line_with_its_holders_and_its_cycle() {
         assert_eq!(
             value().to_string(),
-            "0:3@1 (app::Node), asked for at main.rs:7:9, 12 s old, is held by a handle on its way"
+            "0:3@1 (app::Node), made at main.rs:7:9, 12 s old, is held by a handle on its way"
         );
         let at = |place: &str, inside| HandlePlace { place: place.into(), inside };
         let known =
@@ -282,7 +282,7 @@ mod tests {
         };
         assert_eq!(
             value.to_string(),
-            "0:3@1 (app::Node), asked for at main.rs:7:9, 12 s old, is held by worker2 (rank 2) at a.rs:1:1, \
+            "0:3@1 (app::Node), made at main.rs:7:9, 12 s old, is held by worker2 (rank 2) at a.rs:1:1, \
              inside 1:7@2, from app::link (in a message) for 3 s; worker3 (rank 3), which did not say where; \
              worker4 (rank 4), with 70 handles of whose places it told no more; on the cycle \
              0:3@1 (app::Node) -> 1:7@2 -> 0:3@1"
