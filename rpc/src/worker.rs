@@ -232,6 +232,10 @@ impl Worker {
 
     /// Has `function` run on worker `to`, where its result stays, and returns a reference to it at once.
     ///
+    /// The result needs serde even if nobody copies it. For one without, such as a simulation or an open file,
+    /// call (with [`rpc_async`](Self::rpc_async)) a function that returns a reference of its own
+    /// ([`RRef::new_opaque`]).
+    ///
     /// ```
     /// # use rpc::prelude::*;
     /// # #[rpc::function]
@@ -244,7 +248,8 @@ impl Worker {
     ///
     /// # Errors
     /// An unknown worker, arguments that cannot be encoded, or a reference among them that is of no use. What
-    /// goes wrong later shows when the reference is used.
+    /// goes wrong later, a worker that is dead included, shows when the reference is used, and in
+    /// [`RRef::created`].
     #[track_caller]
     pub fn remote<'t, F: RemoteFunction>(
         &self,
