@@ -101,7 +101,9 @@ impl<'a, T: 'static> Proxy<'a, T> {
         let nested = M::BODY.access() == Access::Shared && used.is_nested();
         let method = const { FunctionId::new(M::NAME, M::SIGNATURE).to_wire() };
         let head = RequestHead { kind: CREATE_BY_METHOD, method, function: M::NAME, signature: M::SIGNATURE };
-        registry.create(registry.client(), rref.owner, head, Some((handle, nested)), &args, place).map(RRef::new_of)
+        registry
+            .create(registry.client(), rref.owner, head, Some((handle, nested)), &args, place)
+            .map(RRef::new_of)
     }
 }
 
