@@ -25,21 +25,7 @@ pub(crate) struct Trainer {
 /// Trainer number `index` (from 0) of `plan`. It has pulled the parameters for the first time.
 #[rpc::function]
 pub(crate) fn new_trainer(plan: Plan, index: usize, shards: Shards) -> Result<Trainer, String> {
-    let new = || {
-        // First of all, so that the answers are on their way while the data are unpacked.
-        let pulls = start_pull(&shards, 0);
-        let examples = Split::load(plan.seed)?.train;
-        let [w1, b1, w2, b2] = pulls.map(RpcFuture::wait); // blocks: a plain function has a thread of its own
-        Ok(Trainer {
-            plan,
-            index,
-            examples,
-            params: [w1?, b1?, w2?, b2?],
-            version: 0,
-            shards: shards.clone(),
-        })
-    };
-    new().map_err(text)
+    Trainer::new(plan, index, shards).map_err(text)
 }
 
 #[rpc::methods]
@@ -51,6 +37,15 @@ impl Trainer {
 }
 
 impl Trainer {
+    fn new(plan: Plan, index: usize, shards: Shards) -> anyhow::Result<Self> {
+        // First of all, so that the answers are on their way while the data are unpacked.
+        let pulls = start_pull(&shards, 0);
+        let examples = Split::load(plan.seed)?.train;
+        let [w1, b1, w2, b2] = pulls.map(RpcFuture::wait); // blocks: a plain function has a thread of its own
+        let params = [w1?, b1?, w2?, b2?];
+        Ok(Self { plan, index, shards, examples, params, version: 0 })
+    }
+
     async fn rounds(&mut self, epoch: u64) -> anyhow::Result<f64> {
         let order = self.plan.order(epoch, self.examples.len());
         let rounds = self.plan.rounds_per_epoch(self.examples.len());
