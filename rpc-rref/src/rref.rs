@@ -25,7 +25,7 @@ use crate::registry::{Place, Registry};
 /// finds its own value behind it, not a copy.
 ///
 /// Dropping a reference never blocks. When its worker or the owner is gone, using it is an error
-/// ([`ReferenceError`]), and dropping it does nothing.
+/// ([`ReferenceError`](rpc_core::ReferenceError)), and dropping it does nothing.
 ///
 /// Two references are equal if they refer to the same value.
 pub struct RRef<T> {
@@ -158,8 +158,8 @@ impl<T> RRef<T> {
     /// ```
     ///
     /// # Errors
-    /// Those of the function that makes it ([`ReferenceError::CreationFailed`]), of the request to make it
-    /// ([`ReferenceError::NotCreated`]), and those of a call.
+    /// Those of the function that makes it ([`ReferenceError::CreationFailed`](rpc_core::ReferenceError::CreationFailed)), of the request to make it
+    /// ([`ReferenceError::NotCreated`](rpc_core::ReferenceError::NotCreated)), and those of a call.
     pub fn created(&self) -> RpcFuture<()> {
         match self.handle.registry() {
             Ok(registry) => registry.ask_created(&self.handle),

@@ -39,7 +39,7 @@ async fn job(n: u32) -> Vec<Worker> {
     let starting: Vec<_> = (0..n).map(start).collect();
     let mut workers = Vec::new();
     for started in starting {
-        workers.push(started.await.unwrap().unwrap());
+        workers.push(started.await.expect("no panic").expect("it starts"));
     }
     workers
 }
@@ -48,7 +48,7 @@ async fn leave(workers: Vec<Worker>) {
     let leaving: Vec<_> =
         workers.into_iter().map(|worker| tokio::spawn(async move { worker.shutdown().await })).collect();
     for left in leaving {
-        left.await.unwrap().unwrap();
+        left.await.expect("no panic").expect("all leave");
     }
 }
 

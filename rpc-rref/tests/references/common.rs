@@ -32,9 +32,14 @@ impl Refs {
     }
 
     pub(crate) fn over(cluster: Cluster) -> Self {
+        Self::over_some(cluster, usize::MAX)
+    }
+
+    /// Of which only the first few have registries.
+    pub(crate) fn over_some(cluster: Cluster, registries_max: usize) -> Self {
         let functions = Arc::new(FunctionTable::linked().unwrap());
         let (mut registries, mut hosts) = (Vec::new(), Vec::new());
-        for member in cluster.group().members() {
+        for member in cluster.group().members().iter().take(registries_max) {
             let host: Arc<dyn Host> = Arc::new(cluster.client(member.info.id).clone());
             let client: Client = host.client();
             registries.push(Registry::start(&client, Arc::clone(&functions), Arc::downgrade(&host)).unwrap());

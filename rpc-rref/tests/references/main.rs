@@ -15,6 +15,8 @@ mod counter;
 mod creation;
 mod cuts;
 mod destructors;
+mod foreign;
+mod forged;
 mod functions;
 mod identity;
 mod load;

@@ -2,7 +2,8 @@
 
 use rpc_core::{Body, FunctionId, Kind, Outcome, POSTCARD, RemoteFunction, Request, Response, aside};
 use rpc_rref::RRefId;
-use rpc_rref::method::RemoteMethod;
+use rpc_rref::macro_support::inventory;
+use rpc_rref::method::MethodEntry;
 use rpc_rref::proto::{Msg, Transfer};
 use serde::Serialize;
 
@@ -47,9 +48,11 @@ pub(crate) fn function_id<F: RemoteFunction>(_: F) -> u64 {
     FunctionId::new(F::NAME, F::SIGNATURE).to_wire()
 }
 
-/// The id of `M` on the wire.
-pub(crate) fn method_id<M: RemoteMethod>(_: M) -> u64 {
-    FunctionId::new(M::NAME, M::SIGNATURE).to_wire()
+/// The id of a method on the wire, by `Type::method`.
+pub(crate) fn method_id(name: &str) -> u64 {
+    let mut entries = inventory::iter::<MethodEntry>.into_iter();
+    let entry = entries.find(|entry| entry.name().ends_with(&format!("::{name}")));
+    entry.expect("there is such a method").id().to_wire()
 }
 
 /// Sends a batch of the stream from one worker to another, beside those of its registry.

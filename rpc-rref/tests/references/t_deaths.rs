@@ -151,7 +151,8 @@ async fn t14_a_call_that_carries_a_reference_to_a_dead_owner_fails_at_a_callee_t
     refs.kill(0);
     assert_reference!(within(secs(1), call).await, ReferenceError::OwnerLost { .. });
     assert_eq!(runs(ticket), 0);
-    (to_1.remove(), to_2.remove());
+    to_1.remove();
+    to_2.remove();
     drop((mine, at_1));
     refs.assert_empty().await;
 }
