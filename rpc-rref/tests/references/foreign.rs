@@ -32,7 +32,7 @@ async fn a_reference_is_not_read_from_foreign_bytes() {
         assert!(serde_json::from_str::<RRef<Tracked>>(text).is_err(), "{text}");
     }
     let error = serde_json::from_str::<RRef<Tracked>>("0").unwrap_err();
-    assert!(error.to_string().contains("did not come with a call"), "{error}");
+    assert!(error.to_string().contains("only out of the arguments and results of calls"), "{error}");
 }
 
 /// Within a call too: what is no handle of that message is none.

@@ -171,8 +171,9 @@ async fn forged_handles_in_a_method_reach_nothing() {
     let at_2: RRef<Counter> = crate::functions::taken(ticket);
     let (secret, value) = refs.own(1);
     refs.settle().await;
-    // The first is guessed right: see below.
-    for (number, forged) in ids(secret.id()).into_iter().enumerate().skip(1) {
+    // What is guessed right: see below.
+    let wrong = ids(mine.id()).into_iter().filter(|rref| *rref != secret.id() && *rref != mine.id());
+    for (number, forged) in wrong.enumerate() {
         let handles = vec![Travelling(forged, Transfer(10 + number as u64))];
         let aside = MethodAside { rref: at_2.id(), nested: false, handles };
         let request = request(METHOD, method_id("Counter::keep"), &(fresh(), 0_u32), &aside);
