@@ -171,9 +171,9 @@ fn check_confirmed(seen: Vec<(bool, bool)>, at: i64) -> Result<()> {
 async fn serialization_not_supported(worker: &Worker) -> Result<()> {
     let rref = worker.remote("worker1", sum_of, (1, 2, 3))?;
     let error = serde_json::to_string(&vec![&rref]).err().context("a file is no call")?;
-    ensure!(error.to_string().contains("only inside of the arguments and results"), "{error}");
+    ensure!(error.to_string().contains("the arguments and results of calls"), "{error}");
     let error = serde_json::from_str::<RRef<i64>>("0").err().context("a file is no call")?;
-    ensure!(error.to_string().contains("did not come with a call"), "{error}");
+    ensure!(error.to_string().contains("the arguments and results of calls"), "{error}");
     for to in ["worker1", "worker0"] {
         let (written, read) = worker.rpc_async(to, through_json, (rref.clone(),)).await?;
         ensure!(written.is_err() && read.is_err(), "{written:?} {read:?}");
