@@ -6,6 +6,7 @@
 //!
 //! Machines are noisy, and the noise lasts longer than a row. So rows take turns: a round of each, then again.
 //! A row is the median of its rounds, and a ratio of two rows the median of the ratios within the rounds.
+//! Where other programs run as well, `chrt -f 10` in front of the bench keeps them off its processors.
 
 // Each bench uses its own part of it.
 #![allow(dead_code, reason = "shared by programs that do not all use everything")]
