@@ -68,10 +68,10 @@ async fn a_chain_goes_with_its_registry_without_growing_the_stack() {
 }
 
 /// A value whose destructor waits until it is told to go on.
-struct Slow(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+pub(crate) struct Slow(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
 
 impl Slow {
-    fn new() -> (Self, SyncSender<()>) {
+    pub(crate) fn new() -> (Self, SyncSender<()>) {
         let (go_on, waits) = sync_channel(1);
         (Self(std::sync::Mutex::new(waits)), go_on)
     }
@@ -84,7 +84,7 @@ impl Drop for Slow {
 }
 
 #[rpc_macros::function(crate = "rpc_core", inline)]
-fn keep_slow(ticket: u64, slow: RRef<Slow>) {
+pub(crate) fn keep_slow(ticket: u64, slow: RRef<Slow>) {
     leave(ticket, slow);
 }
 

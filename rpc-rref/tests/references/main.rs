@@ -18,6 +18,7 @@ mod destructors;
 mod foreign;
 mod forged;
 mod functions;
+mod holes;
 mod identity;
 mod load;
 mod methods;

@@ -101,13 +101,41 @@ async fn t10_a_function_whose_last_reference_is_never_confirmed_ends_with_the_de
     assert_eq!(runs(ticket), 0);
 }
 
+/// Worker 2 has a reference from worker 1, which dies before the owner has heard of worker 2.
 #[tokio::test(start_paused = true)]
 async fn t10_a_function_whose_reference_lost_its_sender_is_a_typed_error() {
     let refs = Refs::new(4).await;
     let (mine, value) = refs.own(0);
     let at_1 = refs.pass(0, 1, &mine).await;
     drop(mine);
-    // Worker 3 calls worker 2 and gives it, by way of worker 1's death, nothing to register.
+    refs.rule(2, 0, Rule::delay(secs(2)).kind(CONTROL));
+    let ticket = fresh();
+    leave(ticket, at_1.clone());
+    let at_2 = refs.client(2).rpc_async("worker1", give, (ticket,)).await.unwrap();
+    refs.kill(1);
+    let ticket = fresh();
+    let call = refs.client(2).rpc_async("worker3", keep, (ticket, at_2.clone()));
+    let copy = at_2.to_here();
+    assert_reference!(within(secs(5), call).await, ReferenceError::SenderLost { .. });
+    assert!(within(secs(5), copy).await.is_err());
+    gone(value).await;
+    assert_reference!(at_2.to_here().await, ReferenceError::SenderLost { .. });
+    assert_reference!(at_2.created().await, ReferenceError::SenderLost { .. });
+    let later = refs.client(2).rpc_async("worker3", keep, (ticket, at_2.clone())).await;
+    assert_reference!(later, ReferenceError::SenderLost { .. });
+    assert_eq!(runs(ticket), 0);
+    assert!(!at_2.confirmed_by_owner());
+    drop((at_1, at_2));
+    refs.assert_empty().await;
+}
+
+/// The same for the callee of the worker that dies: it waits for nothing.
+#[tokio::test(start_paused = true)]
+async fn t10_a_function_whose_caller_dies_before_its_reference_is_confirmed_does_not_run() {
+    let refs = Refs::new(3).await;
+    let (mine, value) = refs.own(0);
+    let at_1 = refs.pass(0, 1, &mine).await;
+    drop(mine);
     refs.rule(2, 0, Rule::delay(secs(2)).kind(CONTROL));
     let ticket = fresh();
     let _lost = refs.client(1).rpc_async("worker2", keep, (ticket, at_1.clone()));
@@ -115,7 +143,7 @@ async fn t10_a_function_whose_reference_lost_its_sender_is_a_typed_error() {
     refs.kill(1);
     tokio::time::sleep(secs(3)).await;
     gone(value).await;
-    assert_eq!(runs(ticket), 0, "the value went with its only user before the registration came");
+    assert_eq!(runs(ticket), 0);
     drop(at_1);
     refs.assert_empty().await;
 }

@@ -201,6 +201,7 @@ async fn held_by_the_dead(mut part: Part) -> Result<()> {
     if part.rank == 0 {
         let rref = worker.remote("worker1", new_tally, (1,))?;
         worker.rpc_async("worker2", hold, (rref,)).await?;
+        say("GIVEN");
     }
     part.told("LEAVE").await?;
     let report = leaks_nothing(&worker).await?;
@@ -210,6 +211,7 @@ async fn held_by_the_dead(mut part: Part) -> Result<()> {
 
 async fn kill_holder(stage: &mut Stage) -> Result<()> {
     stage.start().await?;
+    stage.process(0)?.says("GIVEN").await?;
     let holder = stage.process(2)?;
     holder.says("READY").await?;
     holder.kill()?;

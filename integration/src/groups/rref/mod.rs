@@ -13,7 +13,7 @@ mod types;
 mod faulty;
 mod killed;
 mod leaks;
-mod shutdown;
+mod leaving;
 mod stress;
 
 use crate::scenario::Scenario;
@@ -29,7 +29,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         faulty::scenarios(),
         killed::scenarios(),
         leaks::scenarios(),
-        shutdown::scenarios(),
+        leaving::scenarios(),
         stress::scenarios(),
     ]
     .concat()

@@ -34,7 +34,7 @@ async fn take(rrefs: Vec<RRef<Tally>>, left: u32) -> Result<usize, String> {
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
-        on_all("rref_stress::thousands_shared_by_all_and_dropped", 4, rounds),
+        on_all("rref_stress::thousands_shared_by_all_and_dropped", 4, rounds).script(count_rounds),
         Scenario::new("rref_stress::a_user_dies_between", 4, rounds_with_a_death).script(kill_one),
     ]
 }
@@ -67,6 +67,16 @@ async fn rounds(worker: &Worker) -> Result<()> {
     }
     say(format_args!("ROUNDS {rounds}"));
     Ok(())
+}
+
+async fn count_rounds(stage: &mut Stage) -> Result<()> {
+    stage.start().await?;
+    let mut rounds = 0;
+    for process in stage.processes() {
+        rounds += process.says("ROUNDS").await?.parse::<i64>()?;
+    }
+    stage.note(format!("{} references", rounds * MANY));
+    stage.all_succeed().await
 }
 
 /// Rank 3 dies somewhere in a round. The others lose what was on its way through it, and nothing else.

@@ -35,13 +35,13 @@ async fn read_later(rref: RRef<Tally>, left: u32) -> Result<(), CallError> {
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::new("rref_shutdown::use_rref_after_shutdown", 2, use_after_shutdown),
-        Scenario::new("rref_shutdown::shutdown_with_live_references", 3, live_references),
-        Scenario::new("rref_shutdown::shutdown_with_references_in_flight", 3, in_flight),
-        Scenario::new("rref_shutdown::reinit", 3, reinit),
-        Scenario::new("rref_shutdown::user_leaves_alone", 3, leaves_alone).script(user_first),
-        Scenario::new("rref_shutdown::owner_leaves_alone", 3, leaves_alone).script(owner_first),
-        Scenario::new("rref_shutdown::references_outlive_the_worker", 2, outlive_the_worker),
+        Scenario::new("rref_leaving::use_rref_after_shutdown", 2, use_after_shutdown),
+        Scenario::new("rref_leaving::shutdown_with_live_references", 3, live_references),
+        Scenario::new("rref_leaving::shutdown_with_references_in_flight", 3, in_flight),
+        Scenario::new("rref_leaving::reinit", 3, reinit),
+        Scenario::new("rref_leaving::user_leaves_alone", 3, leaves_alone).script(user_first),
+        Scenario::new("rref_leaving::owner_leaves_alone", 3, leaves_alone).script(owner_first),
+        Scenario::new("rref_leaving::references_outlive_the_worker", 2, outlive_the_worker),
     ]
 }
 
