@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::agent::Agent;
 use crate::engine::{EngineConfig, TransportAgent};
 use crate::function::BoxFuture;
+use crate::security::{LinkSecurity, Protection};
 use crate::transport::Transport;
 use crate::worker::{Group, Incarnation, WorkerId};
 
@@ -17,6 +18,18 @@ use crate::worker::{Group, Incarnation, WorkerId};
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// The name under which it is picked.
     fn name(&self) -> &str;
+
+    /// Checks that links can be protected as `security` asks. The facade asks before it binds.
+    ///
+    /// # Errors
+    /// [`BackendError::Unprotected`] if they cannot, which is what a backend says that does not implement
+    /// this, of any protection.
+    fn protects(&self, security: &LinkSecurity) -> Result<(), BackendError> {
+        match security.protection {
+            Protection::None => Ok(()),
+            asked => Err(BackendError::Unprotected { backend: self.name().to_owned(), asked, cause: None }),
+        }
+    }
 
     /// Starts to listen.
     ///
@@ -33,12 +46,14 @@ pub struct BindOptions {
     pub bind: String,
     /// Host under which peers reach this worker, if it is not the one that it listens on.
     pub advertise_host: Option<String>,
+    /// How links are to be protected.
+    pub security: LinkSecurity,
 }
 
 impl BindOptions {
     /// Listens on `bind`.
     pub fn new(bind: impl Into<String>) -> Self {
-        Self { bind: bind.into(), advertise_host: None }
+        Self { bind: bind.into(), advertise_host: None, security: LinkSecurity::default() }
     }
 }
 
@@ -103,6 +118,21 @@ pub enum BackendError {
         /// What is missing.
         cause: String,
     },
+    /// It cannot protect its links as it has to.
+    #[error(
+        "backend {backend} cannot protect its links by {}{}; take a backend that can, or say that the network is \
+         trusted (Security::insecure(), RPC_INSECURE=1)",
+        match asked { Protection::Token => "the job's token", _ => "encryption" },
+        cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default()
+    )]
+    Unprotected {
+        /// The backend.
+        backend: String,
+        /// What is asked for.
+        asked: Protection,
+        /// What it lacks, if it says so.
+        cause: Option<String>,
+    },
 }
 
 /// Makes a [`Backend`] of a way to bind a transport: the engine does the rest.
@@ -126,7 +156,11 @@ pub enum BackendError {
 pub struct TransportBackend {
     name: String,
     bind: BindTransport,
+    protects: Option<Protects>,
 }
+
+/// Says what is missing to protect links as asked.
+type Protects = Box<dyn Fn(&LinkSecurity) -> Result<(), String> + Send + Sync>;
 
 type BindTransport =
     Box<dyn Fn(BindOptions) -> BoxFuture<'static, std::io::Result<Arc<dyn Transport>>> + Send + Sync>;
@@ -143,7 +177,18 @@ impl TransportBackend {
             let binding = bind(options);
             Box::pin(async move { Ok(Arc::new(binding.await?) as Arc<dyn Transport>) })
         };
-        Self { name: name.into(), bind: Box::new(bind) }
+        Self { name: name.into(), bind: Box::new(bind), protects: None }
+    }
+
+    /// This backend's transports protect their links as `check` says: it returns what is missing to protect
+    /// them as asked. Without it nothing but [`Protection::None`] is offered.
+    #[must_use]
+    pub fn protecting(
+        mut self,
+        check: impl Fn(&LinkSecurity) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.protects = Some(Box::new(check));
+        self
     }
 }
 
@@ -158,7 +203,20 @@ impl Backend for TransportBackend {
         &self.name
     }
 
+    fn protects(&self, security: &LinkSecurity) -> Result<(), BackendError> {
+        let checked = match (&self.protects, security.protection) {
+            (Some(check), _) => check(security).map_err(Some),
+            (None, Protection::None) => Ok(()),
+            (None, _) => Err(None),
+        };
+        let (backend, asked) = (self.name.clone(), security.protection);
+        checked.map_err(|cause| BackendError::Unprotected { backend, asked, cause })
+    }
+
     fn bind(&self, options: &BindOptions) -> BoxFuture<'_, Result<Box<dyn BoundBackend>, BackendError>> {
+        if let Err(error) = self.protects(&options.security) {
+            return Box::pin(std::future::ready(Err(error)));
+        }
         let binding = (self.bind)(options.clone());
         let bind = options.bind.clone();
         Box::pin(async move {

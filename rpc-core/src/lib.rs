@@ -54,6 +54,7 @@ mod reply;
 mod agent;
 mod backend;
 mod engine;
+mod security;
 mod shutdown;
 mod store;
 mod transport;
@@ -81,6 +82,10 @@ pub use crate::future::{CallHook, RpcFuture};
 pub use crate::message::{Body, Kind, Outcome, Request, Response};
 pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf};
 pub use crate::reply::{CallControl, Promise, Reply, ReplyResult};
+pub use crate::security::{
+    Fingerprint, Identity, InvalidToken, JOIN_TOKEN_CHARS_MAX, JOIN_TOKEN_CHARS_MIN, JoinToken, LinkSecurity,
+    Protection,
+};
 pub use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
 pub use crate::store::{PrefixStore, Store, StoreError};
 pub use crate::tensor::{Dtype, Element, Tensor, TensorError};

@@ -21,7 +21,9 @@ use std::task::{Context, Poll};
 use crate::error::Violation;
 use crate::function::BoxFuture;
 use crate::message::Body;
+use crate::security::Fingerprint;
 use crate::wire::Header;
+use crate::worker::Group;
 
 /// Makes and accepts links.
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
@@ -43,6 +45,13 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Whatever the system says.
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Link>>;
+
+    /// Tells who the group is, once, before the first [`accept`](Self::accept) and
+    /// [`connect`](Self::connect): a transport with certificates refuses all others at its own handshake.
+    /// The default ignores it.
+    fn trust(&self, group: &Group) {
+        let _ = group;
+    }
 }
 
 /// One live connection, before and after its handshake.
@@ -54,6 +63,9 @@ pub struct Link {
     pub receiver: Box<dyn LinkReceiver>,
     /// The other end as the system names it, for logs.
     pub remote: String,
+    /// The certificate whose key the other end has proved to hold. The engine compares it with the group's
+    /// (EN-6). `None` from a transport that does not use certificates.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// A header and what belongs to it.

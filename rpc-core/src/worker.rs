@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::security::Fingerprint;
+
 /// Longest worker name, in bytes (torch's rule: fewer than 128).
 pub const WORKER_NAME_BYTES_MAX: usize = 127;
 
@@ -191,6 +193,7 @@ impl fmt::Display for WorkerInfo {
 
 /// One worker as its peers need to know it: identity, incarnation and where it listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Member {
     /// Name and rank.
     pub info: WorkerInfo,
@@ -198,15 +201,24 @@ pub struct Member {
     pub incarnation: Incarnation,
     /// Where it listens, in the form of its transport (`127.0.0.1:4711` for TCP).
     pub address: String,
+    /// The certificate that it shows on links; `None` if it has none.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl Member {
+    /// A member that listens at `address` and has no certificate.
+    pub fn new(info: WorkerInfo, incarnation: Incarnation, address: impl Into<String>) -> Self {
+        Self { info, incarnation, address: address.into(), fingerprint: None }
+    }
 }
 
 /// All workers of one job, by rank. Cloning shares the list.
 ///
 /// ```
 /// # use rpc_core::{Group, Incarnation, Member, WorkerId, WorkerInfo, WorkerName};
-/// # let member = |rank: u32| Member {
-/// #     info: WorkerInfo::new(WorkerName::new(format!("worker{rank}")).unwrap(), WorkerId(rank)),
-/// #     incarnation: Incarnation([rank as u8; 16]), address: String::new() };
+/// # let member = |rank: u32| Member::new(
+/// #     WorkerInfo::new(WorkerName::new(format!("worker{rank}")).unwrap(), WorkerId(rank)),
+/// #     Incarnation([rank as u8; 16]), "");
 /// let group = Group::new("job", vec![member(1), member(0)])?;
 /// assert_eq!(group.find(&"worker1".into())?.id, WorkerId(1));
 /// assert!(group.find(&7.into()).is_err());
@@ -412,11 +424,8 @@ mod tests {
     use super::*;
 
     fn member(name: &str, rank: u32) -> Member {
-        Member {
-            info: WorkerInfo::new(WorkerName::new(name).unwrap(), WorkerId(rank)),
-            incarnation: Incarnation([0; 16]),
-            address: String::new(),
-        }
+        let info = WorkerInfo::new(WorkerName::new(name).unwrap(), WorkerId(rank));
+        Member::new(info, Incarnation([0; 16]), "")
     }
 
     #[test]

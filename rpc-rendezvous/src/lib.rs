@@ -19,6 +19,7 @@
 //!     incarnation: Incarnation::random().unwrap(),
 //!     backend: "tcp".into(),
 //!     address: format!("127.0.0.1:{}", 4000 + rank),
+//!     fingerprint: None,
 //!     timeout: Duration::from_secs(10),
 //! };
 //! let store: Arc<dyn Store> = Arc::new(MemoryStore::default());     // processes use `open_store`

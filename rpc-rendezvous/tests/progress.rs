@@ -41,6 +41,7 @@ async fn waiting_says_who_is_missing_after_three_seconds_and_every_five() {
         incarnation: Incarnation([rank as u8; 16]),
         backend: "tcp".into(),
         address: String::new(),
+        fingerprint: None,
         timeout: Duration::from_secs(14),
     };
     let _both = tokio::join!(join(&store, worker("a", 0)), join(&store, worker("b", 1)));

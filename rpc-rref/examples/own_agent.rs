@@ -90,7 +90,7 @@ fn start(names: [&str; 3]) -> Result<Vec<Arc<Registry>>, Box<dyn std::error::Err
     let mut members = Vec::new();
     for (rank, name) in (0..).zip(names) {
         let info = WorkerInfo::new(WorkerName::new(name)?, WorkerId(rank));
-        members.push(Member { info, incarnation: Incarnation::random()?, address: String::new() });
+        members.push(Member::new(info, Incarnation::random()?, ""));
     }
     let (group, functions) = (Group::new("own agent", members)?, Arc::new(FunctionTable::linked()?));
     let (inboxes, read_from): (Vec<_>, Vec<_>) = names.map(|_| mpsc::unbounded_channel()).into_iter().unzip();

@@ -20,7 +20,7 @@ async fn the_memory_backend_is_picked_by_name_and_makes_agents() {
     assert_eq!((first.address(), second.address()), ("memory:0".into(), "memory:1".into()));
 
     let info = WorkerInfo::new(WorkerName::new("alone").unwrap(), WorkerId(0));
-    let member = Member { info, incarnation: Incarnation([1; 16]), address: first.address() };
+    let member = Member::new(info, Incarnation([1; 16]), first.address());
     let group = Group::new("job", vec![member]).unwrap();
     let agent = first.start(AgentStart::new(WorkerId(0), group, EngineConfig::default())).await.unwrap();
     assert_eq!(agent.id(), WorkerId(0));

@@ -55,6 +55,7 @@ impl Broken {
             sender: Arc::new(BrokenSender(link.sender, fault)),
             receiver: Box::new(receiver),
             remote: link.remote,
+            fingerprint: link.fingerprint,
         }
     }
 }

@@ -106,6 +106,7 @@ fn link(stream: TcpStream, peer: SocketAddr) -> io::Result<Link> {
         receiver: Box::new(TcpReceiver::new(read, Arc::clone(&shared))),
         sender: Arc::new(TcpSender::new(shared)),
         remote: peer.to_string(),
+        fingerprint: None,
     })
 }
 

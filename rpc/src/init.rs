@@ -202,6 +202,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
             .map_err(|cause| InitError::System { what: "randomness", cause: Arc::new(cause) })?,
         backend: backend.name().to_owned(),
         address: String::new(),
+        fingerprint: None,
         timeout: left(),
     };
     let bound = match backend.bind(&options).await {

@@ -97,10 +97,9 @@ mod tests {
     use rpc_rendezvous::MemoryStore;
 
     fn group() -> Group {
-        let member = |rank: u32| Member {
-            info: WorkerInfo::new(WorkerName::new(format!("w{rank}")).unwrap(), WorkerId(rank)),
-            incarnation: Incarnation([rank as u8; 16]),
-            address: String::new(),
+        let member = |rank: u32| {
+            let info = WorkerInfo::new(WorkerName::new(format!("w{rank}")).unwrap(), WorkerId(rank));
+            Member::new(info, Incarnation([rank as u8; 16]), "")
         };
         Group::new("job", vec![member(0), member(1)]).unwrap()
     }

@@ -48,6 +48,7 @@ impl TransportAgent {
     pub fn start(transport: Arc<dyn Transport>, start: AgentStart) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let incarnation = start.incarnation().ok_or(StartError::NotAMember(start.id))?;
+        transport.trust(&start.group);
         let shared = Shared::new(transport, start, incarnation, runtime);
         shared.mark_driver_thread();
         shared.handlers.write().insert(Kind::SHUTDOWN, Arc::new(leave::ShutdownHandler::new(&shared)));

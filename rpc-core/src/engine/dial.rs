@@ -88,6 +88,11 @@ async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Attempt {
                 _ => never(HandshakeError::Rejected(reject).to_string()),
             }
         }
+        Err(error @ HandshakeError::Imposter { .. }) => {
+            link.sender.close(Close::Now);
+            tracing::warn!(peer = %peer.member.info, address, "not calling: {error}");
+            never(error.to_string())
+        }
         Err(error) => {
             link.sender.close(Close::Now);
             Attempt::Again(error.to_string())

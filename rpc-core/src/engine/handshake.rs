@@ -7,8 +7,10 @@ use super::shared::Shared;
 use crate::error::Violation;
 use crate::message::{Body, Kind};
 use crate::proto::links::Verdict;
+use crate::security::Fingerprint;
 use crate::transport::{Close, Flush, Frame, FrameLimits, Link, LinkError, recv};
 use crate::wire::{Header, Hello, PROTOCOL_VERSION, Reject, RejectReason, Welcome, frame};
+use crate::worker::WorkerInfo;
 
 /// Why a handshake did not end with a link.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,10 @@ pub(super) enum HandshakeError {
     Closed,
     #[error("the peer's own link came up meanwhile")]
     Overtaken,
+    #[error(
+        "it has shown the certificate {shown}, and {expected} has another; another process answers at its address"
+    )]
+    Imposter { shown: Fingerprint, expected: WorkerInfo },
     #[error("no answer to the handshake in time")]
     TimedOut,
     #[error("it refused the link: {}", .0.text)]
@@ -29,6 +35,9 @@ pub(super) enum HandshakeError {
 
 /// Introduces this worker to `peer`.
 pub(super) async fn dial(shared: &Shared, peer: &Peer, link: &mut Link) -> Result<Welcome, HandshakeError> {
+    if let Some(shown) = link.fingerprint.filter(|shown| peer.member.fingerprint != Some(*shown)) {
+        return Err(HandshakeError::Imposter { shown, expected: peer.member.info.clone() });
+    }
     let last_link = peer.state.lock().links.hello().ok_or(HandshakeError::Overtaken)?;
     let hello = Hello {
         version: PROTOCOL_VERSION,
@@ -69,8 +78,8 @@ pub(super) async fn accept(shared: &Shared, link: &mut Link) -> Result<(Arc<Peer
         return Err(Violation::NotAHello(Kind(first.header.kind)).into());
     }
     let hello = Hello::decode(&first.body.payload)?;
-    let accepted =
-        identify(shared, &hello).and_then(|peer| agree(shared, link, &hello, &peer).map(|link| (peer, link)));
+    let accepted = identify(shared, &hello, link.fingerprint)
+        .and_then(|peer| agree(shared, link, &hello, &peer).map(|link| (peer, link)));
     accepted.map_err(|reject| {
         send(link, frame::REJECT, reject.encode());
         link.sender.close(Close::AfterQueued);
@@ -79,7 +88,7 @@ pub(super) async fn accept(shared: &Shared, link: &mut Link) -> Result<(Arc<Peer
 }
 
 /// The member of the group that the hello is from.
-fn identify(shared: &Shared, hello: &Hello) -> Result<Arc<Peer>, Reject> {
+fn identify(shared: &Shared, hello: &Hello, shown: Option<Fingerprint>) -> Result<Arc<Peer>, Reject> {
     let reject = |reason, text: String| Err(Reject { reason, text });
     let me = shared.group.get(shared.id).map(|me| me.info.to_string()).unwrap_or_default();
     if hello.version != PROTOCOL_VERSION {
@@ -103,6 +112,10 @@ fn identify(shared: &Shared, hello: &Hello) -> Result<Arc<Peer>, Reject> {
                 && peer.member.info.name.as_str() == hello.name
                 && peer.member.incarnation == hello.incarnation =>
         {
+            if shown.is_some() && peer.member.fingerprint != shown {
+                let text = format!("{me} knows {} by another certificate", peer.member.info);
+                return reject(RejectReason::Certificate, text);
+            }
             Ok(Arc::clone(peer))
         }
         _ => reject(

@@ -24,6 +24,8 @@
 //!   with what is known; calls not sent yet wait for the next link, which the next request dials.
 //! - **EN-5, a response that arrives is seen.** A call that was given up keeps its place until its reply is
 //!   in, and the reply still reaches its [`Reply`](crate::Reply), which knows what to do with the handles in it.
+//! - **EN-6, a link belongs to who has shown its certificate.** On a link whose transport knows the peer's
+//!   certificate, only the worker whose fingerprint the group has is spoken to, whichever side has dialled.
 
 mod agent;
 mod calls;

@@ -164,6 +164,8 @@ pub enum RejectReason {
     UnknownPeer = 5,
     /// This worker is shutting down.
     ShuttingDown = 6,
+    /// The dialler's certificate is not the one of the worker that it says it is.
+    Certificate = 7,
 }
 
 impl Reject {
@@ -191,6 +193,7 @@ impl Reject {
                 4 => RejectReason::NotMe,
                 5 => RejectReason::UnknownPeer,
                 6 => RejectReason::ShuttingDown,
+                7 => RejectReason::Certificate,
                 _ => return None,
             };
             let len = u16::from_le_bytes(reader.take()?);
@@ -267,8 +270,10 @@ mod tests {
     fn answers_survive() {
         let welcome = Welcome { version: 1, features: 2, link: 4, digest: 3 };
         assert_eq!(Welcome::decode(&welcome.encode()), Ok(welcome));
-        let reject = Reject { reason: RejectReason::Job, text: "another jöb".into() };
-        assert_eq!(Reject::decode(&reject.encode()), Ok(reject));
+        for reason in [RejectReason::Job, RejectReason::Certificate] {
+            let reject = Reject { reason, text: "another jöb".into() };
+            assert_eq!(Reject::decode(&reject.encode()), Ok(reject));
+        }
     }
 
     proptest! {

@@ -4,6 +4,7 @@ mod after;
 mod blocking;
 mod bounds;
 mod calls;
+mod certificates;
 mod deadlines;
 mod errors;
 mod functions;

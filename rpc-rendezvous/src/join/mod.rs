@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::{
-    Group, Incarnation, Member, PrefixStore, Store, StoreError, WorkerId, WorkerInfo, WorkerName,
+    Fingerprint, Group, Incarnation, Member, PrefixStore, Store, StoreError, WorkerId, WorkerInfo, WorkerName,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
@@ -80,6 +80,8 @@ pub struct Joining {
     pub backend: String,
     /// Where the worker listens, in the form of its backend.
     pub address: String,
+    /// The certificate that the worker shows on links, if it has one.
+    pub fingerprint: Option<Fingerprint>,
     /// How long to wait for the others.
     pub timeout: Duration,
 }
@@ -101,15 +103,10 @@ impl Joining {
     }
 
     fn claim(&self) -> Claim {
-        Claim {
-            member: Member {
-                info: WorkerInfo::new(self.name.clone(), WorkerId(self.rank)),
-                incarnation: self.incarnation,
-                address: self.address.clone(),
-            },
-            world_size: self.world_size,
-            backend: self.backend.clone(),
-        }
+        let info = WorkerInfo::new(self.name.clone(), WorkerId(self.rank));
+        let mut member = Member::new(info, self.incarnation, self.address.clone());
+        member.fingerprint = self.fingerprint;
+        Claim { member, world_size: self.world_size, backend: self.backend.clone() }
     }
 }
 

@@ -197,6 +197,7 @@ pub(crate) fn worker(name: &str, rank: u32, world_size: u32) -> Joining {
         incarnation: Incarnation::random().unwrap(),
         backend: "tcp".into(),
         address: format!("10.0.0.{rank}:1"),
+        fingerprint: None,
         timeout: LONG,
     }
 }

@@ -110,7 +110,7 @@ fn member(
 ) -> Result<Member, InvalidName> {
     let info = WorkerInfo::new(WorkerName::new(name)?, WorkerId(rank as u32));
     let incarnation = Incarnation(network.random_bytes());
-    Ok(Member { info, incarnation, address: transport.local_address() })
+    Ok(Member::new(info, incarnation, transport.local_address()))
 }
 
 /// Why a cluster could not be built.

@@ -84,7 +84,12 @@ impl End {
         let end = Arc::new(self);
         let receiver =
             Receiver { end: Arc::clone(&end), limits: FrameLimits::HANDSHAKE, broken: None, timer: None };
-        Link { sender: Arc::new(Sender(end)), receiver: Box::new(receiver), remote: remote.to_owned() }
+        Link {
+            sender: Arc::new(Sender(end)),
+            receiver: Box::new(receiver),
+            remote: remote.to_owned(),
+            fingerprint: None,
+        }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut LinkState, SideIndex, &mut super::link::At<'_>) -> T) -> T {
