@@ -52,6 +52,7 @@ mod future;
 mod reply;
 
 mod agent;
+mod anteroom;
 mod backend;
 mod engine;
 mod security;
@@ -64,6 +65,7 @@ pub mod wire;
 
 // The public interface is:
 pub use crate::agent::{Agent, Handler, Incoming, PeerEvent, PeerWatcher, Served, timeout_or_forever};
+pub use crate::anteroom::{Anteroom, Dismissed};
 pub use crate::backend::{
     AgentStart, Backend, BackendError, BackendRegistry, BindOptions, BoundBackend, RegistryError,
     TransportBackend,

@@ -8,6 +8,7 @@ use super::peer::Phase;
 use super::shared::Shared;
 use super::{handshake, leave, reader, timer};
 use crate::agent::{Agent, Handler, PeerWatcher};
+use crate::anteroom::Anteroom;
 use crate::backend::AgentStart;
 use crate::error::Failure;
 use crate::function::BoxFuture;
@@ -61,8 +62,8 @@ impl TransportAgent {
 }
 
 async fn accept_links(transport: Arc<dyn Transport>, shared: Weak<Shared>) {
-    let Some(handshakes_max) = shared.upgrade().map(|shared| shared.config.handshakes_max) else { return };
-    let handshakes = Arc::new(tokio::sync::Semaphore::new(handshakes_max));
+    let Some(config) = shared.upgrade().map(|shared| shared.config.clone()) else { return };
+    let anteroom = Anteroom::new("links", config.handshakes_max, config.handshake_timeout);
     loop {
         let link = match transport.accept().await {
             Ok(link) => link,
@@ -74,19 +75,19 @@ async fn accept_links(transport: Arc<dyn Transport>, shared: Weak<Shared>) {
         };
         let Some(shared) = shared.upgrade() else { return };
         shared.mark_driver_thread();
-        let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
-            tracing::warn!(remote = link.remote, "closing a link: handshakes_max are in their handshake");
-            link.sender.close(Close::Now);
-            continue;
-        };
-        let shared_too = Arc::clone(&shared);
+        let (sender, remote) = (Arc::clone(&link.sender), link.remote.clone());
+        let handshake = anteroom.admit(accept_link(Arc::clone(&shared), link));
         shared.spawn(async move {
-            accept_link(shared_too, link).await;
-            drop(permit);
+            if let Err(dismissed) = handshake.await {
+                tracing::debug!(remote, "closing a link before its handshake: {dismissed}");
+                sender.close(Close::Now);
+            }
         });
     }
 }
 
+/// Hears who has dialled, and starts to read if it may. Nothing is awaited after the peer has been accepted, so
+/// a link that is dismissed meanwhile is in use or was never.
 async fn accept_link(shared: Arc<Shared>, mut link: Link) {
     match handshake::accept(&shared, &mut link).await {
         Ok((peer, number)) => reader::start(&shared, &peer, link, number),

@@ -28,7 +28,9 @@ pub struct EngineConfig {
     pub dial_timeout: Duration,
     /// How long a peer may take for the handshake before its link is closed.
     pub handshake_timeout: Duration,
-    /// Incoming links that may be in their handshake at a time; one more is closed.
+    /// Incoming links that may be in their handshake at a time. When one more comes, the one that has been
+    /// in it longest is closed, so that links that say nothing do not keep others out
+    /// ([`Anteroom`](crate::Anteroom)).
     pub handshakes_max: usize,
 }
 

@@ -67,13 +67,10 @@ pub(super) async fn dial(shared: &Shared, peer: &Peer, link: &mut Link) -> Resul
     Ok(welcome)
 }
 
-/// Hears who has dialled. On success the link is in use; the reader has to be started.
+/// Hears who has dialled. On success the link is in use; the reader has to be started. The caller limits the
+/// time.
 pub(super) async fn accept(shared: &Shared, link: &mut Link) -> Result<(Arc<Peer>, u32), HandshakeError> {
-    let first = recv(&mut *link.receiver);
-    let first = tokio::time::timeout(shared.config.handshake_timeout, first)
-        .await
-        .map_err(|_| HandshakeError::TimedOut)??
-        .ok_or(HandshakeError::Closed)?;
+    let first = recv(&mut *link.receiver).await?.ok_or(HandshakeError::Closed)?;
     if first.header.kind != frame::HELLO {
         return Err(Violation::NotAHello(Kind(first.header.kind)).into());
     }

@@ -224,3 +224,26 @@ async fn control_requests_that_nobody_answers_are_bounded_too() {
     until(|| count(&**cluster.agent("b"), "peer.a.serving") == sent.len() as u64).await;
     assert_eq!(cluster.client("a").rpc_async("b", add, (1, 1)).await.unwrap(), 2, "the link lives");
 }
+
+/// EN-3
+#[tokio::test(start_paused = true)]
+async fn links_that_say_nothing_do_not_keep_others_out_and_are_bounded() {
+    let cluster = cluster(EngineConfig { handshakes_max: 4, ..Default::default() }).await;
+    let stranger = cluster.network().transport();
+    let (begin, mut silent) = (tokio::time::Instant::now(), Vec::new());
+    for _ in 0..20 {
+        let link = rpc_core::Transport::connect(&stranger, cluster.address("b")).await;
+        silent.push(link.expect("a link"));
+    }
+    assert_eq!(cluster.client("a").rpc_async("b", add, (1, 1)).await.ok(), Some(2), "as the newest of many");
+    // The oldest have been closed for it, and those that may stay are in the middle of their time.
+    let mut open = silent.split_off(17);
+    for link in &mut silent {
+        assert!(matches!(rpc_core::recv(&mut *link.receiver).await, Ok(None)));
+    }
+    assert_eq!(begin.elapsed().as_secs(), 0);
+    for link in &mut open {
+        assert!(matches!(rpc_core::recv(&mut *link.receiver).await, Ok(None)));
+    }
+    assert_eq!(begin.elapsed().as_secs(), 5, "until their time is over");
+}

@@ -52,21 +52,21 @@ async fn call(at_0: Option<Fingerprint>, at_1: Option<Fingerprint>) -> Result<u3
     let network = MemoryNetwork::new();
     let transports = [at_0, at_1].map(|peer| Certified { inner: network.transport(), peer });
     let member = |rank: u32, fingerprint| {
-        let info = WorkerInfo::new(WorkerName::new(format!("worker{rank}")).unwrap(), WorkerId(rank));
+        let info = WorkerInfo::new(WorkerName::new(format!("worker{rank}")).expect("a name"), WorkerId(rank));
         let address = transports[rank as usize].local_address();
         let mut member = Member::new(info, Incarnation([rank as u8; 16]), address);
         member.fingerprint = Some(fingerprint);
         member
     };
-    let group = Group::new("job", vec![member(0, OF_0), member(1, OF_1)]).unwrap();
+    let group = Group::new("job", vec![member(0, OF_0), member(1, OF_1)]).expect("a group");
     let mut clients = Vec::new();
     for (rank, transport) in transports.into_iter().enumerate() {
         let start = AgentStart::new(WorkerId(rank as u32), group.clone(), EngineConfig::default());
-        let agent = Arc::new(TransportAgent::start(Arc::new(transport), start).unwrap());
+        let agent = Arc::new(TransportAgent::start(Arc::new(transport), start).expect("an agent"));
         let agent: Arc<dyn Agent> = agent;
         let client = Arc::new(Client::new(Arc::clone(&agent), Arc::default()));
         let host: Weak<Client> = Arc::downgrade(&client);
-        let table = Arc::new(FunctionTable::linked().unwrap());
+        let table = Arc::new(FunctionTable::linked().expect("names that differ"));
         agent.serve(Kind::CALL, Arc::new(FunctionHandler::new(table, Arc::default(), host)));
         clients.push(client);
     }
