@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::serve::MethodAside;
 use super::{Access, RemoteMethod};
-use crate::registry::{CREATE_BY_METHOD, InUse, METHOD, Place, Use};
+use crate::registry::{CREATE_BY_METHOD, InUse, METHOD, Place, Use, encoded};
 use crate::rref::RRef;
 
 /// What a proxy of a type holds: calls methods of the value behind a reference.
@@ -53,8 +53,7 @@ impl<'a, T: 'static> Proxy<'a, T> {
             }
             let (handles, shared) = registry.share(to, None, &handles)?;
             let aside = MethodAside { rref, nested, handles };
-            // Serializing plain data into a vector does not fail.
-            let bytes = postcard::to_stdvec(&aside).unwrap_or_default();
+            let bytes = encoded(&aside);
             Ok(Some(Aside { bytes, sent: Box::new(InUse::new(handle, shared)) }))
         });
         future.hooked(Arc::new(used))

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{Phase, State};
 use super::wait::Key;
-use super::{Registry, chores};
+use super::{Registry, chores, encoded};
 use crate::proto::Msg;
 use crate::proto::stream::{Accepted, Inbound, Outbound};
 use crate::report::Tell;
@@ -98,8 +98,7 @@ impl Stream {
             return None;
         }
         let (sequence, entries) = self.out.poll_batch(max)?;
-        // Serializing plain data into a vector does not fail.
-        let payload = postcard::to_stdvec(&(sequence, entries)).unwrap_or_default();
+        let payload = encoded(&(sequence, entries));
         self.sending = true;
         Some(Batch { to, sequence, payload: payload.into() })
     }
@@ -120,7 +119,7 @@ impl State {
         }
         // Also after a batch that is under way: its receipt may have come on the link that has gone down since.
         self.stream(peer).out.probe();
-        self.touched.insert(peer);
+        self.touch(peer);
     }
 
     /// The stream to and from `peer`.
@@ -133,7 +132,7 @@ impl State {
             stream.out.acked(sequence);
             stream.receipts += 1;
             stream.failures = 0;
-            self.touched.insert(from);
+            self.touch(from);
             self.wake(Key::Peer(from));
         }
     }
@@ -245,7 +244,7 @@ impl Registry {
             for (peer, stream) in &mut state.streams {
                 if *peer == to || stream.waits == Waits::ForAny {
                     stream.waits = Waits::No;
-                    state.touched.insert(*peer);
+                    state.touched.push(*peer);
                 }
             }
         });

@@ -15,10 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::{SharedHandles, Travelling};
 use super::handler::CREATE;
-use super::places::PLACE_BYTES_MAX;
 use super::state::{Owned, Used};
 use super::wait::Key;
-use super::{Place, Registry, State};
+use super::{Place, Registry, State, encoded};
 use crate::handle::Handle;
 use crate::proto::RRefId;
 use crate::rref::RRef;
@@ -101,25 +100,23 @@ impl Registry {
         let (mut created, mut useless) = (None, None);
         let mut future = client.request::<(), Never, A>(to, head, args, |handles| {
             let (handles, sent) = self.share(to, None, &handles)?;
-            let handle = match self.begin(to, place) {
-                Ok(handle) => handle,
+            let (handle, text) = match self.begin(to, place) {
+                Ok(Begin { handle, error: None, place }) => (handle, place),
+                Ok(Begin { handle, error: Some(error), .. }) => {
+                    // The owner may live, and not know that it is held for dead: it would make what nobody
+                    // releases.
+                    sent.take_back();
+                    useless = Some(handle);
+                    return Err(error);
+                }
                 Err(error) => {
                     sent.take_back();
                     return Err(error);
                 }
             };
-            if let Some(error) = self.read(|state| self.reference_error(state, handle.rref())) {
-                // The owner may live, and not know that it is held for dead: it would make what nobody releases.
-                sent.take_back();
-                useless = Some(handle);
-                return Err(error);
-            }
-            let text = place.to_string();
-            let text = &text[..text.floor_char_boundary(PLACE_BYTES_MAX)];
             let value = of.map(|(of, nested)| OfValue { rref: of.rref(), nested });
-            let aside = CreateAside { rref: handle.rref(), place: text, handles, of: value };
-            // Serializing plain data into a vector does not fail.
-            let bytes = postcard::to_stdvec(&aside).unwrap_or_default();
+            let aside = CreateAside { rref: handle.rref(), place: &text, handles, of: value };
+            let bytes = encoded(&aside);
             let registry = self.own().clone();
             let sent = CreationSent {
                 registry,
@@ -148,7 +145,7 @@ impl Registry {
     }
 
     /// The first handle to a value that is going to be asked for.
-    fn begin(&self, owner: WorkerId, place: Place) -> Result<Arc<Handle>, ReferenceError> {
+    fn begin(&self, owner: WorkerId, place: Place) -> Result<Begin, ReferenceError> {
         self.change(|state| {
             if state.is_closed() {
                 return Err(ReferenceError::ShutDown { rref: "a new reference".into() });
@@ -160,7 +157,9 @@ impl Registry {
                 let created = state.table.create(owner, Used::default());
                 created.map_err(|_| ReferenceError::TooMany { to: self.describe(owner) })?
             };
-            Ok(self.handle(state, rref, place))
+            let handle = self.handle(state, rref, place);
+            let place = state.places.text(handle.place());
+            Ok(Begin { handle, error: self.reference_error(state, rref), place })
         })
     }
 
@@ -255,6 +254,14 @@ impl Registry {
             state.table.creation_failed(rref);
         });
     }
+}
+
+/// A value that is going to be asked for.
+struct Begin {
+    handle: Arc<Handle>,
+    /// Why it cannot be asked for.
+    error: Option<ReferenceError>,
+    place: Arc<str>,
 }
 
 /// A creation that the owner has taken on.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::fetch::NEVER_ASKED;
 use super::state::Phase;
 use super::wait::{Key, Waiter};
-use super::{Place, Registry, State};
+use super::{Place, Registry, State, encoded};
 use crate::handle::{DeadHandle, Handle};
 use crate::proto::{RRefId, Transfer, Why};
 
@@ -31,6 +31,9 @@ impl Registry {
         answer_on: Option<u32>,
         handles: &[AnyHandle],
     ) -> Result<(Vec<Travelling>, SharedHandles), ReferenceError> {
+        if handles.is_empty() {
+            return Ok((Vec::new(), SharedHandles::none()));
+        }
         let mut rrefs = Vec::with_capacity(handles.len());
         for handle in handles {
             let handle: &Handle = (**handle).downcast_ref().ok_or(ReferenceError::NoRegistry)?;
@@ -45,9 +48,7 @@ impl Registry {
                     return Err(error);
                 }
             }
-            if !rrefs.is_empty() {
-                state.met.insert(to);
-            }
+            state.met.insert(to);
             let mut share = |rref: &RRefId| {
                 let shared = state.table.share(*rref, to, answer_on);
                 // Whether they are of use has been asked; what is left is that there are too many.
@@ -79,6 +80,9 @@ impl Registry {
         travelling: &[Travelling],
         place: &'static str,
     ) -> Vec<AnyHandle> {
+        if travelling.is_empty() {
+            return Vec::new();
+        }
         self.change(|state| {
             if state.phase == Phase::Closed {
                 return travelling
@@ -107,22 +111,23 @@ impl Registry {
 
     /// Why the handles to `rref` on this worker are of no use, if they are.
     pub(crate) fn reference_error(&self, state: &State, rref: RRefId) -> Option<ReferenceError> {
-        let text = rref.to_string();
+        // Asked before each use, so the texts wait until there is an error.
+        let text = || rref.to_string();
+        let owner_lost = || {
+            let owner = self.describe(rref.owner);
+            ReferenceError::OwnerLost { rref: text(), owner, ran: HandlerRan::No }
+        };
         if state.phase == Phase::Closed {
-            return Some(ReferenceError::ShutDown { rref: text });
+            return Some(ReferenceError::ShutDown { rref: text() });
         }
         if rref.owner != self.me() && state.dead.contains(&rref.owner) {
-            let owner = self.describe(rref.owner);
-            return Some(ReferenceError::OwnerLost { rref: text, owner, ran: HandlerRan::No });
+            return Some(owner_lost());
         }
         Some(match state.table.failure(rref)? {
-            Why::OwnerLost => {
-                let owner = self.describe(rref.owner);
-                ReferenceError::OwnerLost { rref: text, owner, ran: HandlerRan::No }
-            }
-            Why::SenderLost => ReferenceError::SenderLost { rref: text },
+            Why::OwnerLost => owner_lost(),
+            Why::SenderLost => ReferenceError::SenderLost { rref: text() },
             Why::NotCreated => ReferenceError::NotCreated {
-                rref: text,
+                rref: text(),
                 reason: match state.table.used(rref).and_then(|used| used.reason.as_deref()) {
                     Some(reason) => reason.clone(),
                     None => NEVER_ASKED.into(),
@@ -140,8 +145,7 @@ impl HandleDesk for Registry {
         handles: Vec<AnyHandle>,
     ) -> Result<(Vec<u8>, Box<dyn SentHandles>), ReferenceError> {
         let (travelling, sent) = self.share(to, answer_on, &handles)?;
-        // Serializing plain data into a vector does not fail.
-        Ok((postcard::to_stdvec(&travelling).unwrap_or_default(), Box::new(sent)))
+        Ok((encoded(&travelling), Box::new(sent)))
     }
 
     fn receive(
@@ -193,6 +197,10 @@ pub(crate) struct SharedHandles {
 }
 
 impl SharedHandles {
+    fn none() -> Self {
+        Self { registry: Weak::new(), to: WorkerId(0), transfers: Vec::new() }
+    }
+
     pub(crate) fn take_back(&self) {
         if self.transfers.is_empty() {
             return;

@@ -14,7 +14,7 @@ use super::desk::SharedHandles;
 use super::handler::FETCH;
 use super::verdict::Use;
 use super::wait::{Borrow, Key, Waiter, Wanted};
-use super::{Registry, State};
+use super::{Registry, State, encoded};
 use crate::handle::Handle;
 use crate::proto::{Access, RRefId};
 
@@ -51,8 +51,7 @@ impl Registry {
             return self.client().failed(rref.owner, head, Failure::Reference(Box::new(error)));
         }
         let aside = FetchAside { rref, nested: used.is_nested() };
-        // Serializing plain data into a vector does not fail.
-        let bytes = postcard::to_stdvec(&aside).unwrap_or_default();
+        let bytes = encoded(&aside);
         let sent = Box::new(InUse { _handle: Arc::clone(handle), shared: None });
         let future: RpcFuture<T, Never> =
             self.client().request(rref.owner, head, &(), |_| Ok(Some(Aside { bytes, sent })));

@@ -42,6 +42,7 @@ use rpc_core::handles::HandleDesk;
 use rpc_core::{
     Agent, CallContext, Client, FunctionTable, Host, PeerWatcher, TableError, WorkerId, WorkerInfo,
 };
+use serde::Serialize;
 
 pub(crate) use self::control::Entry;
 pub(crate) use self::desk::Travelling;
@@ -201,14 +202,17 @@ impl Registry {
 
     fn apply(&self, effects: Effects) {
         let Effects { freed, wake, spent, batches, speak } = effects;
-        for batch in batches {
-            self.send_batches(batch);
-        }
+        // First, because somebody waits for these; an answer can leave together with the batches.
         for waker in wake {
             waker.wake();
         }
+        for batch in batches {
+            self.send_batches(batch);
+        }
         drop(spent);
-        self.discard(freed);
+        if !freed.is_empty() {
+            self.discard(freed);
+        }
         if speak {
             self.speak_later();
         }
@@ -250,6 +254,12 @@ pub enum StartError {
     /// The client has a registry already, or had one that has ended.
     #[error("this client's references are counted already; a client has one registry in its life")]
     AlreadyStarted,
+}
+
+/// Plain data as it stands in a message.
+pub(crate) fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    // Room for what travels with most requests. Serializing plain data into a vector does not fail.
+    postcard::to_extend(value, Vec::with_capacity(96)).unwrap_or_default()
 }
 
 impl AsRef<Registry> for Registry {

@@ -1,6 +1,6 @@
 //! Where handles and values came to be, in programs' own words, each text kept once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(crate) struct Places {
     texts: Vec<Arc<str>>,
     by_text: HashMap<Arc<str>, PlaceId>,
     /// By address and length of the static text or location, which saves the formatting.
-    by_address: HashMap<(usize, usize), PlaceId>,
+    by_address: BTreeMap<(usize, usize), PlaceId>,
 }
 
 impl Places {

@@ -75,8 +75,8 @@ pub(crate) struct State {
     pub(super) batch_max: usize,
     pub(crate) table: Table<Owned, Used>,
     pub(crate) streams: BTreeMap<WorkerId, Stream>,
-    /// Streams that may have something to send.
-    pub(crate) touched: BTreeSet<WorkerId>,
+    /// Streams that may have something to send; one may be there twice. Emptied after every change.
+    pub(super) touched: Vec<WorkerId>,
     pub(crate) waiting: BTreeMap<Key, Vec<(u64, Waker)>>,
     /// Who waits to borrow a value, in order.
     pub(crate) queues: BTreeMap<RRefId, VecDeque<Queued>>,
@@ -104,7 +104,7 @@ impl State {
             batch_max,
             table: Table::new(me, world_size),
             streams: BTreeMap::new(),
-            touched: BTreeSet::new(),
+            touched: Vec::new(),
             waiting: BTreeMap::new(),
             queues: BTreeMap::new(),
             next_waiter: 0,
@@ -149,13 +149,16 @@ impl State {
             }
         }
         effects.speak = self.step_report();
-        for to in std::mem::take(&mut self.touched) {
+        // Keeps its room, because most changes touch a stream or none.
+        let mut touched = std::mem::take(&mut self.touched);
+        for to in touched.drain(..) {
             if let Some(stream) = self.streams.get_mut(&to)
                 && let Some(batch) = stream.next_batch(to, self.batch_max)
             {
                 effects.batches.push(batch);
             }
         }
+        self.touched = touched;
         effects.wake = std::mem::take(&mut self.woken);
         effects.spent = std::mem::take(&mut self.spent);
         effects
@@ -168,7 +171,14 @@ impl State {
         }
         self.met.insert(to);
         self.stream(to).out.push(entry);
-        self.touched.insert(to);
+        self.touch(to);
+    }
+
+    /// The stream to `peer` may have something to send.
+    pub(super) fn touch(&mut self, peer: WorkerId) {
+        if self.touched.last() != Some(&peer) {
+            self.touched.push(peer);
+        }
     }
 
     /// Somebody may wait for the creator of `rref` to ask for it: its death is to be heard of. A link that is
