@@ -135,6 +135,10 @@ impl Registry {
         let by_now = Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));
         match (created, by_now) {
             (Some(handle), Poll::Pending | Poll::Ready(Ok(()))) => Ok(handle),
+            // Whether the owner's death is known by now is luck, so it is told where it would be told later.
+            (Some(handle), Poll::Ready(Err(error))) if error.failure().is_some_and(is_of_the_owner) => {
+                Ok(handle)
+            }
             (_, Poll::Ready(Err(error))) => Err(error),
             (None, Poll::Pending | Poll::Ready(Ok(()))) => Err(CallError::not_made(
                 &self.describe(to),
@@ -362,6 +366,11 @@ struct CreationSent {
     /// The value whose method creates stays at least until it has.
     _of: Option<Arc<Handle>>,
     lost: bool,
+}
+
+/// Whether `failure` says that the owner is gone, rather than that the request could not be made.
+fn is_of_the_owner(failure: &Failure) -> bool {
+    matches!(failure, Failure::Unreachable { .. } | Failure::LinkLost { .. } | Failure::Departed)
 }
 
 impl SentHandles for CreationSent {

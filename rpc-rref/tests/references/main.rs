@@ -32,4 +32,5 @@ mod t_deaths;
 mod t_endings;
 mod t_shapes;
 mod t_sharing;
+mod unsent;
 mod values;
