@@ -378,6 +378,10 @@ impl SentHandles for CreationSent {
         self.lost = true;
         self.sent.take_back();
         if let Some(registry) = self.registry.upgrade() {
+            let owner = self.rref.owner;
+            if owner != registry.me() && matches!(why, Failure::Unreachable { .. } | Failure::Departed) {
+                registry.peer_is_gone(owner, why);
+            }
             registry.not_created(self.rref, why);
         }
     }
