@@ -89,7 +89,7 @@ pub use crate::security::{
     Protection,
 };
 pub use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
-pub use crate::store::{PrefixStore, Store, StoreError};
+pub use crate::store::{Denial, PrefixStore, Store, StoreError};
 pub use crate::tensor::{Dtype, Element, Tensor, TensorError};
 pub use crate::transport::{
     Close, Flush, Frame, FrameLimits, Link, LinkClosed, LinkError, LinkReceiver, LinkSender, Transport, recv,

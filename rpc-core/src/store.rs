@@ -73,6 +73,14 @@ pub enum StoreError {
         /// What it said.
         cause: String,
     },
+    /// The store and this process do not trust each other.
+    #[error("the store at {address} and this process do not trust each other: {cause}")]
+    Denied {
+        /// Where it is.
+        address: String,
+        /// Why not, and what to do about it.
+        cause: Denial,
+    },
     /// Some keys still had no value.
     #[error("no value after {after:?} for {}", missing.join(", "))]
     TimedOut {
@@ -103,6 +111,51 @@ pub enum StoreError {
         /// The system's words.
         cause: String,
     },
+}
+
+/// Why a store and a process that wants to use it do not trust each other.
+///
+/// What the store says about itself before it has proved anything is in it too; whoever sits in between could
+/// have said that, and gains no more by it than by cutting the line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denial {
+    /// The store asks for the job's token, and this process has none.
+    #[error(
+        "it asks for the job's token, and this process has none; set RPC_JOIN_TOKEN to the value that rank 0 \
+         or the launcher has"
+    )]
+    TokenMissing,
+    /// This process has a token, and the store does not ask for any.
+    #[error(
+        "it asks for no token, and this process has one: either rank 0 or the launcher was started without \
+         RPC_JOIN_TOKEN, or this is another job's store and needs another port"
+    )]
+    TokenUnexpected,
+    /// The two have different tokens, or somebody sits in between and has none.
+    #[error(
+        "it has another token; set RPC_JOIN_TOKEN to the same value for all of the job, and choose another \
+         port if this is another job's store"
+    )]
+    TokenDiffers,
+    /// The store takes TLS only, and this process has come without, as to a loopback address.
+    #[error("it takes TLS only; reach it by the host that rank 0 or the launcher names (MASTER_ADDR)")]
+    TlsExpected,
+    /// This process expects TLS, and what answers speaks none.
+    #[error(
+        "what answers speaks no TLS: either rank 0 or the launcher was started without RPC_JOIN_TOKEN, or it \
+         is no store"
+    )]
+    TlsMissing,
+    /// A certificate was not accepted, by this process or by the store.
+    #[error("{detail}; both need certificates of the same authority, and the store's one for this host")]
+    Certificate {
+        /// Whose, and what is wrong with it.
+        detail: String,
+    },
+    /// It needs TLS, and this program was built without.
+    #[error("that needs TLS, which this program was built without; enable the feature `tls`")]
+    NoTls,
 }
 
 /// A part of another store: all keys get a prefix, so that many jobs can share one store.

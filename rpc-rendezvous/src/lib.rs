@@ -45,6 +45,7 @@ mod hash;
 mod limits;
 mod map;
 mod memory;
+mod security;
 mod tcp;
 mod text;
 
@@ -59,4 +60,5 @@ pub use crate::launch::{InitMethod, InitMethodError, LaunchEnv, LaunchError, Mee
 pub use crate::limits::StoreLimits;
 pub use crate::memory::MemoryStore;
 pub use crate::open::{OpenStore, open_store};
+pub use crate::security::{StoreSecurity, is_local_host};
 pub use crate::tcp::{TcpStore, TcpStoreServer};

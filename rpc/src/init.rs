@@ -11,7 +11,7 @@ use rpc_core::{
     WorkerInfo, WorkerName,
 };
 use rpc_rendezvous::{
-    InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, join, open_store, refuse,
+    InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, StoreSecurity, join, open_store, refuse,
 };
 use rpc_rref::LeakPolicy;
 use tokio::runtime::Handle;
@@ -189,7 +189,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     let (store, opened): (Arc<dyn Store>, Option<OpenStore>) = match meeting {
         MeetIn::Given(store) => (store, None),
         MeetIn::At(meeting) => {
-            let opened = open_store(&meeting, rank, &job, left()).await?;
+            let opened = open_store(&meeting, rank, &job, left(), &StoreSecurity::Open).await?;
             (Arc::clone(&opened.store), Some(opened))
         }
     };

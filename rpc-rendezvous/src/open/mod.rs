@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{Store, StoreError};
+use rpc_core::{Denial, Store, StoreError};
 use tokio::time::Instant;
 
 pub(crate) use self::beside::Candidates;
@@ -15,6 +15,7 @@ use self::host::Hosting;
 use crate::file::FileStore;
 use crate::launch::{Meeting, StoreHost};
 use crate::memory::FOREVER;
+use crate::security::StoreSecurity;
 use crate::tcp::{Place, TcpStore};
 
 /// A store that is ready for use.
@@ -65,7 +66,12 @@ pub async fn open_store(
     rank: u32,
     job: &str,
     timeout: Duration,
+    security: &StoreSecurity,
 ) -> Result<OpenStore, StoreError> {
+    if !matches!((meeting, security), (Meeting::File(_), _) | (_, StoreSecurity::Open)) {
+        // Not yet.
+        return Err(StoreError::Denied { address: meeting.to_string(), cause: Denial::NoTls });
+    }
     let deadline = Instant::now() + timeout.min(FOREVER);
     match meeting {
         Meeting::File(path) => {

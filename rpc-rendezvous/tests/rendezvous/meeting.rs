@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpc_core::StoreError;
-use rpc_rendezvous::{LaunchEnv, Meeting, StoreHost, join, open_store};
+use rpc_rendezvous::{LaunchEnv, Meeting, StoreHost, StoreSecurity, join, open_store};
 use tokio::task::JoinSet;
 
 use crate::support::{LONG, Manner, StandIn, client, free, server, worker};
@@ -36,7 +36,9 @@ async fn meet_under_torchrun(manner: Manner) {
         .unwrap();
         ranks.spawn(async move {
             let job = env.job.clone().unwrap();
-            let opened = open_store(&env.require_meeting().unwrap(), rank, &job, LONG).await.unwrap();
+            let opened = open_store(&env.require_meeting().unwrap(), rank, &job, LONG, &StoreSecurity::Open)
+                .await
+                .unwrap();
             assert_eq!(opened.hosted_at().is_some(), rank == 0);
             let mut me = worker(&format!("worker{rank}"), env.rank.unwrap(), env.world_size.unwrap());
             me.job = job;
@@ -63,7 +65,10 @@ async fn under_torchrun_all_ranks_meet_beside_the_launchers_port() {
 async fn rank_0_hosts_and_the_others_are_clients() {
     let free = free();
     let at = meeting(&free.address, StoreHost::Rank0);
-    let (first, second) = tokio::join!(open_store(&at, 1, "j", LONG), open_store(&at, 0, "j", LONG));
+    let (first, second) = tokio::join!(
+        open_store(&at, 1, "j", LONG, &StoreSecurity::Open),
+        open_store(&at, 0, "j", LONG, &StoreSecurity::Open)
+    );
     let (first, second) = (first.unwrap(), second.unwrap());
     assert!(first.hosted_at().is_none() && second.hosted_at().is_some());
     first.store.set("k", b"v").await.unwrap();
@@ -73,7 +78,9 @@ async fn rank_0_hosts_and_the_others_are_clients() {
 #[tokio::test]
 async fn the_launchers_store_makes_every_rank_a_client() {
     let (_server, address) = server().await;
-    let opened = open_store(&meeting(&address, StoreHost::Launcher), 0, "j", LONG).await.unwrap();
+    let opened = open_store(&meeting(&address, StoreHost::Launcher), 0, "j", LONG, &StoreSecurity::Open)
+        .await
+        .unwrap();
     assert_eq!(opened.hosted_at(), None);
     opened.store.set("k", b"v").await.unwrap();
 }
@@ -84,7 +91,7 @@ async fn a_port_taken_by_something_else_is_an_error_that_names_it_and_the_remedy
         let service = StandIn::listen(manner).await;
         for rank in [0, 1] {
             let at = meeting(&service.address, StoreHost::Rank0);
-            let error = open_store(&at, rank, "j", LONG).await.unwrap_err();
+            let error = open_store(&at, rank, "j", LONG, &StoreSecurity::Open).await.unwrap_err();
             let text = error.to_string();
             assert!(matches!(error, StoreError::NotAStore { .. }), "{text}");
             assert!(text.contains(&service.address) && text.ends_with("choose another port"), "{text}");
@@ -97,7 +104,9 @@ async fn a_store_that_nobody_hosts_is_unreachable() {
     let free = free();
     let address = free.address.clone();
     for host_by in [StoreHost::Rank0, StoreHost::Launcher, StoreHost::Rank0Beside] {
-        let opened = open_store(&meeting(&address, host_by), 1, "j", Duration::from_millis(100)).await;
+        let opened =
+            open_store(&meeting(&address, host_by), 1, "j", Duration::from_millis(100), &StoreSecurity::Open)
+                .await;
         assert!(matches!(opened, Err(StoreError::Unreachable { .. })), "{host_by:?}: {opened:?}");
     }
 }
@@ -106,7 +115,7 @@ async fn a_store_that_nobody_hosts_is_unreachable() {
 async fn an_address_of_another_machine_cannot_be_resolved_into_a_hang() {
     let at = Meeting::Tcp { host: "no-such-host.invalid".into(), port: 1, host_by: StoreHost::Rank0 };
     for rank in [0, 1] {
-        let opened = open_store(&at, rank, "j", Duration::from_millis(100)).await;
+        let opened = open_store(&at, rank, "j", Duration::from_millis(100), &StoreSecurity::Open).await;
         assert!(matches!(opened, Err(StoreError::Io { .. } | StoreError::Unreachable { .. })), "{opened:?}");
     }
 }
@@ -118,8 +127,8 @@ async fn many_jobs_share_one_store_without_meeting() {
     let at = meeting(&free.address, StoreHost::Rank0);
     let mut hosts = Vec::new();
     for job in ["a", "b", "c"] {
-        let host = open_store(&at, 0, job, LONG).await.unwrap();
-        let client = open_store(&at, 1, job, LONG).await.unwrap();
+        let host = open_store(&at, 0, job, LONG, &StoreSecurity::Open).await.unwrap();
+        let client = open_store(&at, 1, job, LONG, &StoreSecurity::Open).await.unwrap();
         assert_eq!(host.hosted_at().is_some(), job == "a");
         let (mut zero, mut one) = (worker("zero", 0, 2), worker("one", 1, 2));
         (zero.job, one.job) = (job.into(), job.into());
@@ -138,12 +147,12 @@ async fn a_rank_0_that_shares_a_store_takes_the_address_over_when_it_goes_away()
     let free = free();
     let address = free.address.clone();
     let at = meeting(&address, StoreHost::Rank0);
-    let first = open_store(&at, 0, "a", LONG).await.unwrap();
-    let second = open_store(&at, 0, "b", LONG).await.unwrap();
+    let first = open_store(&at, 0, "a", LONG, &StoreSecurity::Open).await.unwrap();
+    let second = open_store(&at, 0, "b", LONG, &StoreSecurity::Open).await.unwrap();
     let one = tokio::spawn({
         let at = at.clone();
         async move {
-            let opened = open_store(&at, 1, "b", LONG).await.unwrap();
+            let opened = open_store(&at, 1, "b", LONG, &StoreSecurity::Open).await.unwrap();
             join(&opened.store, worker("one", 1, 2)).await.map(|joined| joined.group.world_size())
         }
     });
@@ -162,14 +171,17 @@ async fn workers_meet_in_a_file() {
     for rank in 0..3 {
         let at = at.clone();
         ranks.spawn(async move {
-            let opened = open_store(&at, rank, "j", LONG).await.unwrap();
+            let opened = open_store(&at, rank, "j", LONG, &StoreSecurity::Open).await.unwrap();
             join(&opened.store, worker(&format!("w{rank}"), rank, 3)).await.unwrap().group.world_size()
         });
     }
     assert_eq!(ranks.join_all().await, [3, 3, 3]);
 
     let nowhere = Meeting::File(dir.path().join("no/such/folder"));
-    assert!(matches!(open_store(&nowhere, 0, "j", LONG).await, Err(StoreError::Io { .. })));
+    assert!(matches!(
+        open_store(&nowhere, 0, "j", LONG, &StoreSecurity::Open).await,
+        Err(StoreError::Io { .. })
+    ));
 }
 
 /// A job that starts again in the same processes meets again at the same place, every time.
@@ -181,7 +193,7 @@ async fn meet_again_and_again(host_by: StoreHost) {
         let at = at.clone();
         ranks.spawn(async move {
             for _round in 0..4 {
-                let opened = open_store(&at, rank, "again", LONG).await.unwrap();
+                let opened = open_store(&at, rank, "again", LONG, &StoreSecurity::Open).await.unwrap();
                 let joined = join(&opened.store, worker(&format!("w{rank}"), rank, 3)).await.unwrap();
                 assert_eq!(joined.group.world_size(), 3);
                 joined.leave().await;
