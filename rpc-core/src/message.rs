@@ -125,6 +125,9 @@ pub enum Outcome {
     /// A reference in the request is of no use; the payload is the [`ReferenceError`] in postcard. The
     /// handler did not run.
     Reference = 13,
+    /// The worker's [`Gatekeeper`](crate::Gatekeeper) does not let the caller call the function; the payload names the
+    /// caller and has the reason. The handler did not run.
+    Denied = 14,
 }
 
 impl Outcome {
@@ -145,6 +148,7 @@ impl Outcome {
             11 => Self::UnknownKind,
             12 => Self::BadResult,
             13 => Self::Reference,
+            14 => Self::Denied,
             _ => return None,
         })
     }
@@ -224,6 +228,6 @@ mod tests {
                 assert_eq!(outcome as u8, code);
             }
         }
-        assert!(Outcome::from_wire(13).is_some() && Outcome::from_wire(14).is_none());
+        assert!(Outcome::from_wire(14).is_some() && Outcome::from_wire(15).is_none());
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{BackendRegistry, Codec, Codecs, EngineConfig, FunctionTable, RPC_TIMEOUT_DEFAULT, Store};
+use rpc_core::{
+    BackendRegistry, Codec, Codecs, Decision, EngineConfig, FunctionTable, RPC_TIMEOUT_DEFAULT, Store,
+    WorkerInfo,
+};
 use rpc_rref::LeakPolicy;
 
 use crate::error::InitError;
@@ -28,6 +31,9 @@ pub const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30 * 60);
 
 /// Reads one variable of the environment.
 pub(crate) type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Decides which peer may call which function.
+pub(crate) type Authorize = Arc<dyn Fn(&WorkerInfo, &str) -> Decision + Send + Sync>;
 
 /// Says what a worker is to be, then starts it.
 ///
@@ -69,6 +75,7 @@ pub struct WorkerBuilder {
     pub(crate) advertise_host: Option<String>,
     pub(crate) config: EngineConfig,
     pub(crate) security: Security,
+    pub(crate) authorize: Option<Authorize>,
     pub(crate) runtime: IoRuntime,
     pub(crate) variables: Variables,
 }
@@ -95,6 +102,7 @@ impl WorkerBuilder {
             advertise_host: None,
             config: EngineConfig::default(),
             security: Security::default(),
+            authorize: None,
             runtime: IoRuntime::default(),
             variables: Arc::new(process_variable),
         }
@@ -211,6 +219,35 @@ impl WorkerBuilder {
     /// Who may connect.
     pub fn security(mut self, security: Security) -> Self {
         self.security = security;
+        self
+    }
+
+    /// Has `hook` decide which of the other workers may call which functions here. Without one all of them
+    /// may call all.
+    ///
+    /// It is given the caller and the name of the function, `crate::module::name`, or of the method,
+    /// `crate::module::Type::name`, for calls as for [`Worker::remote`], before anything is decoded. It answers
+    /// with a `bool`, or with a `Result` whose error is told to the caller; the caller's error is
+    /// [`Failure::Denied`](crate::Failure::Denied). A hook that panics denies. It runs where links are read, so it
+    /// must be quick and must not block.
+    ///
+    /// It is not asked for what this worker calls on itself, nor for
+    /// [`to_here`](crate::RRef::to_here): who was given a reference may read the value.
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # use rpc::WorkerInfo;
+    /// let builder = Worker::builder("ps").authorize(|peer: &WorkerInfo, function: &str| match peer.name.as_str() {
+    ///     "trainer0" | "trainer1" => Ok(()),
+    ///     _ if function.ends_with("::status") => Ok(()),
+    ///     _ => Err("only trainers change the model"),
+    /// });
+    /// ```
+    pub fn authorize<D: Into<Decision>>(
+        mut self,
+        hook: impl Fn(&WorkerInfo, &str) -> D + Send + Sync + 'static,
+    ) -> Self {
+        self.authorize = Some(Arc::new(move |peer: &WorkerInfo, function: &str| hook(peer, function).into()));
         self
     }
 

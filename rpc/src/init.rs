@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::{
-    AgentStart, Backend, BindOptions, Client, FunctionTable, Incarnation, Shutdown, Store, WorkerId,
-    WorkerInfo, WorkerName,
+    AgentStart, Backend, BindOptions, Client, FunctionTable, Gatekeeper, Incarnation, Shutdown, Store,
+    WorkerId, WorkerInfo, WorkerName,
 };
 use rpc_rendezvous::{
     InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, StoreSecurity, join, open_store, refuse,
@@ -229,10 +229,14 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     let info = WorkerInfo::new(name, WorkerId(rank));
     let group = joined.group.clone();
     let membership = Membership { joined, store: Arc::clone(&store), opened, thread: driver.thread };
+    let gatekeeper = builder.authorize.map(|hook| {
+        Arc::new(Gatekeeper::new(info.id, group.clone(), move |peer: &_, function: &_| hook(peer, function)))
+    });
     let worker = Worker::serving(
         info,
         client,
         Arc::new(functions),
+        gatekeeper,
         Leaving { timeout: builder.shutdown_timeout, leaks },
         driver.handle,
         membership,

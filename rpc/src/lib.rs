@@ -98,9 +98,9 @@ pub mod prelude;
 pub use {rpc_core, rpc_rendezvous, rpc_rref};
 
 pub use rpc_core::{
-    BackendRegistry, CallContext, CallError, Client, Codec, EngineConfig, Failure, FunctionTable, HandlerRan,
-    Never, ReferenceError, RpcFuture, Shutdown, Store, Target, Tensor, UnknownWorker, WorkerId, WorkerInfo,
-    WorkerName,
+    BackendRegistry, CallContext, CallError, Client, Codec, Decision, EngineConfig, Failure, FunctionTable,
+    HandlerRan, Never, ReferenceError, RpcFuture, Shutdown, Store, Target, Tensor, UnknownWorker, WorkerId,
+    WorkerInfo, WorkerName,
 };
 pub use rpc_macros::{function, methods};
 pub use rpc_rendezvous::MemoryStore;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rpc_core::{
-    Agent, CallContext, CallError, Client, Failure, FunctionEntry, FunctionHandler, FunctionTable, Host,
-    Kind, ReferenceError, RemoteFunction, RpcFuture, Shutdown, Store, Target, UnknownWorker, WorkerId,
-    WorkerInfo, timeout_or_forever,
+    Agent, CallContext, CallError, Client, Failure, FunctionEntry, FunctionHandler, FunctionTable,
+    Gatekeeper, Host, Kind, ReferenceError, RemoteFunction, RpcFuture, Shutdown, Store, Target,
+    UnknownWorker, WorkerId, WorkerInfo, timeout_or_forever,
 };
 use rpc_rendezvous::{Joined, OpenStore};
 use rpc_rref::{LeakPolicy, RRef, RRefList, Registry, StartError};
@@ -109,6 +109,7 @@ impl Worker {
         info: WorkerInfo,
         client: Client,
         functions: Arc<FunctionTable>,
+        gatekeeper: Option<Arc<Gatekeeper>>,
         leaving: Leaving,
         runtime: Handle,
         membership: Membership,
@@ -130,10 +131,14 @@ impl Worker {
         let shared = Arc::clone(&stay.shared);
         let host: Arc<dyn Host> = Arc::clone(&shared) as _;
         let host = Arc::downgrade(&host);
-        let registry = Registry::start(&client, Arc::clone(&functions), host.clone())?;
+        let guard = gatekeeper.clone();
+        let registry = Registry::start_guarded(&client, Arc::clone(&functions), host.clone(), guard)?;
         // It was empty: this is the only place that fills it.
         let _ = shared.registry.set(registry);
-        let handler = FunctionHandler::new(functions, Arc::clone(client.codecs()), host);
+        let mut handler = FunctionHandler::new(functions, Arc::clone(client.codecs()), host);
+        if let Some(gatekeeper) = gatekeeper {
+            handler = handler.guarded(gatekeeper);
+        }
         client.agent().serve(Kind::CALL, Arc::new(handler));
         Ok(Self { client, shared, _stay: Some(stay) })
     }

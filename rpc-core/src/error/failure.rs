@@ -166,6 +166,18 @@ pub enum Failure {
         "waiting here would block the runtime that drives this worker; await rpc_async instead, or wait on another thread"
     )]
     WouldBlock,
+    /// The callee's authorization hook does not let this worker call that function.
+    #[error(
+        "its authorize hook does not let {caller} call it{}; {}",
+        if reason.is_empty() { String::new() } else { format!(" ({reason})") },
+        HandlerRan::No
+    )]
+    Denied {
+        /// The caller, as the callee knows it.
+        caller: String,
+        /// What the hook said; empty if nothing.
+        reason: String,
+    },
 }
 
 /// Durations as people write them: `1.5s` rather than nanoseconds.
@@ -193,7 +205,8 @@ impl Failure {
             | Self::Departed
             | Self::Overloaded { .. }
             | Self::TooLarge { .. }
-            | Self::ShutDown => HandlerRan::No,
+            | Self::ShutDown
+            | Self::Denied { .. } => HandlerRan::No,
         }
     }
 
@@ -226,6 +239,7 @@ impl Failure {
                 Self::SignatureMismatch { ours: String::new(), theirs: details.nth(1).unwrap_or_default() }
             }
             Outcome::UnknownKind => Self::UnknownKind,
+            Outcome::Denied => Self::Denied { caller: next(), reason: next() },
             Outcome::Reference => match postcard::from_bytes(&response.body.payload) {
                 Ok(error) => Self::Reference(Box::new(error)),
                 Err(error) => Self::BadReply { reason: error.to_string() },

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
+use super::gatekeeper::Gatekeeper;
 use super::keep::{Keeper, Kept, Slot};
 use super::serving::Serving;
 use super::table::Miss;
@@ -25,6 +26,7 @@ pub struct FunctionHandler {
     table: Arc<FunctionTable>,
     codecs: Arc<Codecs>,
     host: Weak<dyn Host>,
+    gatekeeper: Option<Arc<Gatekeeper>>,
 }
 
 impl FunctionHandler {
@@ -33,7 +35,13 @@ impl FunctionHandler {
     /// `host` is what [`CallContext::host`](crate::CallContext::host) gives to a running function: the facade
     /// puts its worker there. It is weak because the host usually owns the agent that owns this handler.
     pub fn new(table: Arc<FunctionTable>, codecs: Arc<Codecs>, host: Weak<dyn Host>) -> Self {
-        Self { table, codecs, host }
+        Self { table, codecs, host, gatekeeper: None }
+    }
+
+    /// Has `gatekeeper` decide which peers may call which functions. Without one all may.
+    #[must_use]
+    pub fn guarded(self, gatekeeper: Arc<Gatekeeper>) -> Self {
+        Self { gatekeeper: Some(gatekeeper), ..self }
     }
 
     /// A handler for functions that need no host.
@@ -54,6 +62,12 @@ impl Handler for FunctionHandler {
             Ok(entry) => entry,
             Err(miss) => return Served::Now(miss),
         };
+        // The handles in it are taken back by the caller, as those of any request that was refused.
+        if let Some(gatekeeper) = &self.gatekeeper
+            && let Err(denied) = gatekeeper.admit(incoming.from, entry.name())
+        {
+            return Served::Now(denied);
+        }
         let Incoming { from, request, context, link } = incoming;
         let context = context.with_host(self.host.clone());
         let incoming = Incoming { from, request, context, link };

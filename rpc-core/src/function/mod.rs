@@ -2,6 +2,7 @@
 //! which the callee looks them up.
 
 mod entry;
+mod gatekeeper;
 mod handler;
 mod id;
 mod keep;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::entry::FunctionEntry;
+pub use self::gatekeeper::{Decision, Gatekeeper};
 pub use self::handler::{FunctionHandler, in_place, kept};
 pub use self::id::FunctionId;
 pub use self::keep::{Keeper, Kept, Slot, SlotRead, SlotWrite, Stored, StoredRead};

@@ -8,6 +8,7 @@ mod certificates;
 mod deadlines;
 mod errors;
 mod functions;
+mod gatekeeper;
 mod handles;
 mod links;
 mod raw;

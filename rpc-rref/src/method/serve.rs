@@ -55,6 +55,9 @@ impl Registry {
             Ok(entry) => *entry,
             Err(response) => return Served::Now(response),
         };
+        if let Err(denied) = self.admit(incoming.from, entry.name()) {
+            return Served::Now(denied);
+        }
         let MethodAside { rref, nested, handles } = match postcard::from_bytes(aside) {
             Ok(aside) => aside,
             Err(error) => return Served::Now(Response::failed(Outcome::BadArguments, &[&error.to_string()])),
@@ -77,8 +80,10 @@ impl Registry {
         let from = incoming.from;
         let codecs = Arc::clone(self.client().codecs());
         let of = begun.of.ok_or_else(|| Response::failed(Outcome::BadArguments, &["no value is named"]));
-        let ready =
-            entry.and_then(|entry| Ok((entry, of?, Serving::with_handles(incoming, codecs, begun.handles)?)));
+        let ready = entry.and_then(|entry| {
+            self.admit(from, entry.name())?;
+            Ok((entry, of?, Serving::with_handles(incoming, codecs, begun.handles)?))
+        });
         match ready {
             Ok((entry, of, serving)) => {
                 let nested = of.nested && from == self.me();

@@ -195,7 +195,10 @@ impl Registry {
         };
         let Begun { keeper, handles, .. } = begun;
         let codecs = Arc::clone(self.client().codecs());
-        let ready = entry.and_then(|entry| Ok((entry, Serving::with_handles(incoming, codecs, handles)?)));
+        let ready = entry.and_then(|entry| {
+            self.admit(incoming.from, entry.name())?;
+            Ok((entry, Serving::with_handles(incoming, codecs, handles)?))
+        });
         match ready {
             Ok((entry, serving)) => entry.run_for(serving, keeper),
             Err(response) => Served::Now(keeper.keep(Kept::Failed(response))),

@@ -40,7 +40,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use rpc_core::handles::HandleDesk;
 use rpc_core::{
-    Agent, CallContext, Client, FunctionTable, Host, PeerWatcher, TableError, WorkerId, WorkerInfo,
+    Agent, CallContext, Client, FunctionTable, Gatekeeper, Host, PeerWatcher, Response, TableError, WorkerId,
+    WorkerInfo,
 };
 use serde::Serialize;
 
@@ -84,6 +85,7 @@ pub struct Registry {
     methods: MethodTable,
     /// The host of functions and methods that run for a reference.
     host: Weak<dyn Host>,
+    gatekeeper: Option<Arc<Gatekeeper>>,
     own: Weak<Registry>,
     state: Mutex<State>,
     trash: trash::Trash,
@@ -104,6 +106,23 @@ impl Registry {
         functions: Arc<FunctionTable>,
         host: Weak<dyn Host>,
     ) -> Result<Arc<Self>, StartError> {
+        Self::start_guarded(client, functions, host, None)
+    }
+
+    /// As [`start`](Self::start), where `gatekeeper` decides which peers may call which functions and methods:
+    /// for a result that comes back, and for one that stays here.
+    ///
+    /// It is not asked when a peer reads a value (`to_here`), or asks whether it is there. What guards those
+    /// is the reference: only workers that were given one are served.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_guarded(
+        client: &Client,
+        functions: Arc<FunctionTable>,
+        host: Weak<dyn Host>,
+        gatekeeper: Option<Arc<Gatekeeper>>,
+    ) -> Result<Arc<Self>, StartError> {
         let methods = MethodTable::linked()?;
         let agent = client.agent();
         let me = agent.group().get(agent.id()).map(|member| member.info.clone());
@@ -117,6 +136,7 @@ impl Registry {
             functions,
             methods,
             host,
+            gatekeeper,
             own: Weak::clone(own),
             trash: trash::Trash::default(),
         });
@@ -167,6 +187,14 @@ impl Registry {
 
     pub(crate) fn host(&self) -> Weak<dyn Host> {
         self.host.clone()
+    }
+
+    /// Lets worker `from` call `function`, for itself or for a reference.
+    ///
+    /// # Errors
+    /// The response that says that it may not.
+    pub(crate) fn admit(&self, from: WorkerId, function: &str) -> Result<(), Response> {
+        self.gatekeeper.as_ref().map_or(Ok(()), |gatekeeper| gatekeeper.admit(from, function))
     }
 
     pub(crate) fn methods(&self) -> &MethodTable {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rpc_core::{Client, Failure, FunctionTable, Host, ReferenceError, WorkerId};
+use rpc_core::{
+    Client, Failure, FunctionHandler, FunctionTable, Gatekeeper, Host, Kind, ReferenceError, WorkerId,
+};
 use rpc_rref::{RRef, Registry};
 use rpc_testing::{ActiveRule, Cluster, Rule};
 
@@ -37,12 +39,28 @@ impl Refs {
 
     /// Of which only the first few have registries.
     pub(crate) fn over_some(cluster: Cluster, registries_max: usize) -> Self {
+        Self::over_guarded(cluster, registries_max, |_| None)
+    }
+
+    /// Of which some have gatekeepers, for calls and for references.
+    pub(crate) fn over_guarded(
+        cluster: Cluster,
+        registries_max: usize,
+        gatekeeper: impl Fn(&rpc_core::WorkerInfo) -> Option<Arc<Gatekeeper>>,
+    ) -> Self {
         let functions = Arc::new(FunctionTable::linked().unwrap());
         let (mut registries, mut hosts) = (Vec::new(), Vec::new());
         for member in cluster.group().members().iter().take(registries_max) {
             let host: Arc<dyn Host> = Arc::new(cluster.client(member.info.id).clone());
             let client: Client = host.client();
-            registries.push(Registry::start(&client, Arc::clone(&functions), Arc::downgrade(&host)).unwrap());
+            let (gatekeeper, weak) = (gatekeeper(&member.info), Arc::downgrade(&host));
+            if let Some(gatekeeper) = &gatekeeper {
+                let codecs = Arc::clone(client.codecs());
+                let handler = FunctionHandler::new(Arc::clone(&functions), codecs, weak.clone());
+                client.agent().serve(Kind::CALL, Arc::new(handler.guarded(Arc::clone(gatekeeper))));
+            }
+            let started = Registry::start_guarded(&client, Arc::clone(&functions), weak, gatekeeper);
+            registries.push(started.unwrap());
             hosts.push(host);
         }
         Self { cluster, registries, _hosts: hosts, killed: Mutex::default() }

@@ -18,6 +18,7 @@ mod destructors;
 mod foreign;
 mod forged;
 mod functions;
+mod guarded;
 mod holes;
 mod identity;
 mod load;

@@ -295,3 +295,25 @@ async fn a_codec_that_the_callee_lacks_is_an_error_that_lists_what_it_has() {
     assert_eq!(error.failure(), Some(&Failure::UnknownCodec { known: "postcard".into() }));
     shut_down([json, other]).await;
 }
+
+#[tokio::test]
+async fn a_program_says_who_may_call_what() {
+    let [asks, decides] = cluster_with(|builder| {
+        builder.authorize(|peer: &rpc::WorkerInfo, function: &str| {
+            if peer.name.as_str() == "worker0" && function.ends_with("::add") {
+                Err("not today")
+            } else {
+                Ok(())
+            }
+        })
+    })
+    .await;
+    let error = asks.rpc_async("worker1", add, (1.0, 2.0)).await.unwrap_err();
+    assert!(matches!(error.failure(), Some(Failure::Denied { .. })), "{error}");
+    assert!(error.to_string().contains("not today"), "{error}");
+    let value = asks.remote("worker1", add, (1.0, 2.0)).unwrap();
+    assert!(value.to_here().await.unwrap_err().to_string().contains("not today"));
+    assert_eq!(decides.rpc_async("worker0", add, (1.0, 2.0)).await.unwrap(), 3.0, "the other way round");
+    drop(value);
+    shut_down([asks, decides]).await;
+}
