@@ -60,6 +60,7 @@ mod shutdown;
 mod store;
 mod transport;
 
+pub mod framing;
 pub mod proto;
 pub mod wire;
 

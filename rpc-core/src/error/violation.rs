@@ -48,4 +48,41 @@ pub enum Violation {
         /// The limit in force.
         limit: usize,
     },
+    /// Bytes of a payload or part that travels beside its frame, and that no frame on its way has.
+    #[error("sent bytes of item {item} of frame {frame}, which is not on its way")]
+    UnannouncedBulk {
+        /// The frame's number among those of its lane that have bulk.
+        frame: u64,
+        /// Its payload or part.
+        item: u32,
+    },
+    /// More bytes of such a payload or part than it has.
+    #[error("sent more bytes of item {item} of frame {frame} than were announced")]
+    BulkTooLong {
+        /// The frame's number among those of its lane that have bulk.
+        frame: u64,
+        /// Its payload or part.
+        item: u32,
+    },
+    /// More frames with bulk under way than the wire's version allows.
+    #[error("had more than {limit} frames with bulk under way in one lane")]
+    TooManyBulkFrames {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// More payloads and parts begun than the wire's version allows.
+    #[error("had more than {limit} items of bulk under way")]
+    TooManyBulkItems {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// More frames that must not overtake others than are kept.
+    #[error("sent more than {limit} frames that have to wait for others")]
+    TooManyHeldFrames {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// A lane that links do not have.
+    #[error("named lane {0}, which does not exist")]
+    UnknownLane(u8),
 }

@@ -4,7 +4,8 @@
 //! header (32 bytes)  payload (payload_bytes)  part lengths (part_count × u64)  parts, one after another
 //! ```
 //! All numbers are little-endian. Parts are not padded: each is read straight into an allocation of its
-//! own, which is aligned, so padding would only be bytes to send.
+//! own, which is aligned, so padding would only be bytes to send. A payload or part that is long is left out and
+//! travels beside its frame: see [`framing`](crate::framing).
 
 mod header;
 mod hello;
@@ -28,4 +29,9 @@ pub mod frame {
     pub const CANCEL: u8 = 0x06;
     /// The caller has changed the deadline of a call.
     pub const DEADLINE: u8 = 0x07;
+    /// What follows is a piece of a frame's bulk (see [`framing`](crate::framing)). Only transports see it.
+    pub const BULK: u8 = 0x08;
+    /// Where the next frame of call 0 stands in the other lane (see [`framing`](crate::framing)). Only transports
+    /// see it.
+    pub const MARK: u8 = 0x09;
 }
