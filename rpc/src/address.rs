@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use rpc_rendezvous::is_local_host;
 use tokio::net::UdpSocket;
 
 use crate::error::InitError;
@@ -35,17 +36,9 @@ async fn lookup(host_and_port: &str) -> io::Result<Vec<SocketAddr>> {
     if found.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(found) }
 }
 
-/// Whether a meeting at `host` stays on this machine: loopback by number, or `localhost`.
-///
-/// Another name may stand for loopback on one machine alone: many list their own name at 127.0.1.1, and
-/// others still reach them by it. Whoever uses such a name means the network.
-pub(crate) fn is_local(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
 /// What to listen on so that workers that meet at `host` and `port` reach this one.
 pub(crate) async fn listen_towards(host: &str, port: u16, timeout: Duration) -> Result<String, InitError> {
-    let local = if !is_local(host) {
+    let local = if !is_local_host(host) {
         let meeting = join_host_and_port(host, port);
         retry(&meeting, timeout, || route_to(&meeting)).await?
     } else if host.parse::<Ipv6Addr>().is_ok() {
@@ -125,12 +118,6 @@ mod tests {
         assert_eq!(listen("127.3.2.1").await.unwrap(), "127.0.0.1:0");
         assert_eq!(listen("::1").await.unwrap(), "[::1]:0");
         assert_eq!(listen("localhost").await.unwrap(), "127.0.0.1:0");
-    }
-
-    #[test]
-    fn a_name_that_is_loopback_here_alone_is_not_local() {
-        assert!(is_local("localhost") && is_local("::1") && is_local("127.0.1.1"));
-        assert!(!is_local("node7") && !is_local("192.0.2.1"));
     }
 
     #[tokio::test]

@@ -38,7 +38,8 @@ pub(crate) type Authorize = Arc<dyn Fn(&WorkerInfo, &str) -> Decision + Send + S
 /// Says what a worker is to be, then starts it.
 ///
 /// What is not said here comes from the environment: `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and
-/// `MASTER_PORT` as rpcrun and torchrun set them, or what SLURM sets; `RPC_BACKEND`; `RPC_INSECURE`; `RPC_LEAKS`.
+/// `MASTER_PORT` as rpcrun and torchrun set them, or what SLURM sets; `RPC_BACKEND`; `RPC_LEAKS`; and for
+/// [`Security`] `RPC_JOIN_TOKEN`, `RPC_TLS_CA`, `RPC_TLS_CERT`, `RPC_TLS_KEY` and `RPC_INSECURE`.
 ///
 /// ```
 /// use rpc::prelude::*;
@@ -216,7 +217,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Who may connect.
+    /// Who may connect, and what protects links. Otherwise as the environment says (see [`Security`]).
     pub fn security(mut self, security: Security) -> Self {
         self.security = security;
         self

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{BackendError, InvalidName, RegistryError, StoreError, TableError, WorkerInfo};
+use rpc_core::{BackendError, InvalidName, InvalidToken, RegistryError, StoreError, TableError, WorkerInfo};
 use rpc_rendezvous::{InitMethodError, JoinError, LaunchError};
 use rpc_rref::report::UnknownLeakPolicy;
 
@@ -71,11 +71,49 @@ pub enum InitError {
         /// The system's words.
         cause: String,
     },
-    /// Something would be open to a network without authentication.
+    /// `RPC_JOIN_TOKEN` holds what is no token. The text is not in the error.
+    #[error("RPC_JOIN_TOKEN: {0}")]
+    Token(#[source] InvalidToken),
+    /// The certificate or its key is of no use, or none could be made.
+    #[cfg(feature = "tls")]
+    #[error("{}", with_causes(.0))]
+    Credentials(#[from] rpc_security::SecurityError),
+    /// Some of the variables that name the files of a certificate are set, and some are not.
+    #[error("{set} is set and {unset} is not; a worker with a certificate needs all three")]
+    PartOfCredentials {
+        /// Those that are set.
+        set: String,
+        /// Those that are not.
+        unset: String,
+    },
+    /// Something needs TLS, and this build has none.
     #[error(
-        "{service} would be at {address}, which other machines can reach, and this release does not authenticate \
-         peers: {remedy}, or, if every machine of that network is trusted, say so with Security::insecure() or \
-         RPC_INSECURE=1"
+        "{what} needs TLS, which this program was built without; enable the feature `tls` of the crate rpc"
+    )]
+    NoTls {
+        /// What needs it.
+        what: String,
+    },
+    /// Something would not be on this machine only, as the program asks.
+    #[error(
+        "{service} would be at {address}, which other machines can reach, and the program says \
+         Security::loopback_only(): {remedy}, or take the Security that the job needs"
+    )]
+    NotLoopback {
+        /// What would be reachable.
+        service: &'static str,
+        /// Where.
+        address: String,
+        /// How to keep it on this machine.
+        remedy: &'static str,
+    },
+    /// Something would be open to a network without credentials.
+    #[error(
+        "{service} would be at {address}, which other machines can reach, and this worker has no credentials: give \
+         all workers of the job one token (RPC_JOIN_TOKEN, drawn with `openssl rand -hex 32`, or \
+         Security::token(..)), or certificates (RPC_TLS_CA, RPC_TLS_CERT and RPC_TLS_KEY, or \
+         Security::credentials(..)), or {remedy}; if every machine of that network is trusted, say so with \
+         Security::insecure() or RPC_INSECURE=1"
     )]
     NotSecured {
         /// What would be open.
@@ -117,6 +155,13 @@ pub enum InitError {
         "the tokio runtime was shut down while the worker was starting; keep it alive, or use IoRuntime::Dedicated"
     )]
     RuntimeEnded,
+}
+
+/// An error and what has caused it, in one line.
+#[cfg(feature = "tls")]
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// To tenths of a second, or to milliseconds if it is less than one.

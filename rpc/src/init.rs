@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::{
-    AgentStart, Backend, BindOptions, Client, FunctionTable, Gatekeeper, Incarnation, Shutdown, Store,
-    WorkerId, WorkerInfo, WorkerName,
+    AgentStart, Backend, BindOptions, Client, FunctionTable, Gatekeeper, Identity, Incarnation, Shutdown,
+    Store, WorkerId, WorkerInfo, WorkerName,
 };
 use rpc_rendezvous::{
-    InitMethod, Joining, LaunchEnv, Meeting, OpenStore, StoreHost, StoreSecurity, join, open_store, refuse,
+    InitMethod, Joining, LaunchEnv, Meeting, OpenStore, is_local_host, join, open_store, refuse,
 };
 use rpc_rref::LeakPolicy;
 use tokio::runtime::Handle;
@@ -23,7 +23,7 @@ use crate::builder::WorkerBuilder;
 use crate::error::InitError;
 use crate::ready;
 use crate::runtime::{Driver, KeepAlive};
-use crate::security::{INSECURE_VARIABLE, Security};
+use crate::security::{Policy, at_loopback};
 use crate::worker::{Leaving, Membership, Worker};
 
 /// The job's name when nobody gives one.
@@ -84,7 +84,7 @@ struct Plan {
     place: Place,
     backend: Arc<dyn Backend>,
     functions: FunctionTable,
-    security: Security,
+    security: Policy,
     leaks: LeakPolicy,
     /// The rest, as it was given.
     builder: WorkerBuilder,
@@ -98,10 +98,7 @@ impl Plan {
         let backend = builder.backend.clone().or_else(|| variable(BACKEND_VARIABLE));
         let backends = builder.backends.clone().unwrap_or_else(backends::default_backends);
         let backend = backends::choose(&backends, backend.as_deref())?;
-        let security = match variable(INSECURE_VARIABLE).as_deref() {
-            Some("1") => Security::insecure(),
-            _ => builder.security.clone(),
-        };
+        let security = Policy::new(&builder.security, variable)?;
         let leaks = match (builder.leaks, variable(LEAKS_VARIABLE)) {
             (Some(policy), _) => policy,
             (None, Some(text)) => text.parse().map_err(InitError::Leaks)?,
@@ -181,15 +178,13 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     let started = Instant::now();
     let left = || timeout.saturating_sub(started.elapsed());
 
-    let mut options = BindOptions::new(bind_address(&plan, left()).await?);
-    options.advertise_host.clone_from(&plan.builder.advertise_host);
-
-    let Plan { name, place, backend, functions, leaks, builder, .. } = plan;
+    let options = bind_options(&plan, left()).await?;
+    let Plan { name, place, backend, functions, security, leaks, builder } = plan;
     let Place { rank, world_size, job, meeting } = place;
     let (store, opened): (Arc<dyn Store>, Option<OpenStore>) = match meeting {
         MeetIn::Given(store) => (store, None),
         MeetIn::At(meeting) => {
-            let opened = open_store(&meeting, rank, &job, left(), &StoreSecurity::Open).await?;
+            let opened = open_store(&meeting, rank, &job, left(), &security.store()).await?;
             (Arc::clone(&opened.store), Some(opened))
         }
     };
@@ -202,7 +197,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
             .map_err(|cause| InitError::System { what: "randomness", cause: Arc::new(cause) })?,
         backend: backend.name().to_owned(),
         address: String::new(),
-        fingerprint: None,
+        fingerprint: options.security.identity.as_ref().map(Identity::fingerprint),
         timeout: left(),
     };
     let bound = match backend.bind(&options).await {
@@ -217,6 +212,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     let joined = join(&store, joining).await?;
     let mut start = AgentStart::new(WorkerId(rank), joined.group.clone(), builder.config);
     start.functions_digest = functions.digest();
+    tracing::info!(backend = backend.name(), protection = ?options.security.protection, "links of {name}");
     let agent = match bound.start(start).await {
         Ok(agent) => agent,
         Err(error) => {
@@ -249,14 +245,14 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     Ok(worker)
 }
 
-/// Where to listen, once it is known that this may be served without authentication.
-async fn bind_address(plan: &Plan, timeout: Duration) -> Result<String, InitError> {
-    let Plan { place, security, builder, .. } = plan;
-    if let MeetIn::At(Meeting::Tcp { host, host_by, .. }) = &place.meeting
-        && *host_by != StoreHost::Launcher
-    {
-        // On every rank, not only on the one that hosts it: the others would wait for it in vain.
+/// Where to listen, and how links are protected: once it is known that both may be, and before anything
+/// listens.
+async fn bind_options(plan: &Plan, timeout: Duration) -> Result<BindOptions, InitError> {
+    let Plan { place, security, backend, builder, .. } = plan;
+    let mut local = true;
+    if let MeetIn::At(Meeting::Tcp { host, .. }) = &place.meeting {
         security.check_store(host)?;
+        local = is_local_host(host);
     }
     let bind = match (&builder.bind, &place.meeting) {
         (Some(bind), _) => bind.clone(),
@@ -266,8 +262,14 @@ async fn bind_address(plan: &Plan, timeout: Duration) -> Result<String, InitErro
         (None, _) => address::LOOPBACK.to_owned(),
     };
     // A backend of the program's own may have addresses that are no host and port.
-    if !security.is_insecure() {
-        security.check_bind(&bind, &address::resolve(&bind, timeout).await?)?;
+    if security.depends_on_address() {
+        let at_loopback = at_loopback(&address::resolve(&bind, timeout).await?);
+        security.check_bind(&bind, at_loopback)?;
+        local &= at_loopback;
     }
-    Ok(bind)
+    let mut options = BindOptions::new(bind);
+    options.advertise_host.clone_from(&builder.advertise_host);
+    options.security = security.links(local)?;
+    backend.protects(&options.security)?;
+    Ok(options)
 }

@@ -75,6 +75,7 @@
 //! # Crate features
 //! - **`tcp`** (default): the TCP backend, named `tcp`. Without any backend the crate builds, and
 //!   initialising says what is missing.
+//! - **`tls`** (default): certificates and encryption, which addresses other than loopback need ([`Security`]).
 //! - **`ndarray`**: conversions between [`Tensor`] and `ndarray` arrays that share the bytes.
 #![forbid(unsafe_code)]
 
@@ -99,8 +100,8 @@ pub use {rpc_core, rpc_rendezvous, rpc_rref};
 
 pub use rpc_core::{
     BackendRegistry, CallContext, CallError, Client, Codec, Decision, EngineConfig, Failure, FunctionTable,
-    HandlerRan, Never, ReferenceError, RpcFuture, Shutdown, Store, Target, Tensor, UnknownWorker, WorkerId,
-    WorkerInfo, WorkerName,
+    HandlerRan, JoinToken, Never, ReferenceError, RpcFuture, Shutdown, Store, Target, Tensor, UnknownWorker,
+    WorkerId, WorkerInfo, WorkerName,
 };
 pub use rpc_macros::{function, methods};
 pub use rpc_rendezvous::MemoryStore;
@@ -114,6 +115,8 @@ pub use crate::leaving::{ShutdownError, ShutdownReport};
 pub use crate::runtime::IoRuntime;
 pub use crate::security::Security;
 pub use crate::worker::Worker;
+#[cfg(feature = "tls")]
+pub use rpc_security::{CredentialPart, Credentials, SecurityError};
 
 /// Starts the worker `name` as the environment says, and waits until all workers of the job are there.
 ///
