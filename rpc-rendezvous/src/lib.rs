@@ -30,11 +30,25 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Who may use the store
+//!
+//! [`StoreSecurity`] says so. With a token ([`StoreSecurity::Token`]) each side proves that it knows it, before
+//! anything of the store's protocol is read: on loopback over plain TCP, elsewhere over TLS, and what the
+//! proofs are bound to is that one connection. With certificates ([`StoreSecurity::Ca`]) it is mutual TLS. Who
+//! comes without what is asked for, or meets a store that asks for something else, gets
+//! [`StoreError::Denied`](rpc_core::StoreError::Denied), which names the likely remedy; nothing is ever done in
+//! a weaker way instead.
+//!
 //! **Start** with [`LaunchEnv`] or [`InitMethod`], which say where; then [`open_store`]; then [`join`].
 //! **It promises** that a broken rule (a name or rank used twice, another world size or backend) is an error
 //! that names both workers, that waiting says who is missing and ends at the timeout, and that hostile bytes
-//! cost a store's server one connection. **It leaves to you** who may reach the store: it does not
-//! authenticate anybody.
+//! cost a store's server one connection; and, unless the store is [open](StoreSecurity::Open), that nothing of
+//! somebody without token or certificate is decoded. **It leaves to you** what a job needs ([`StoreSecurity`]), and
+//! how the token gets to its workers.
+//!
+//! # Crate features
+//! - **`tls`** (default): stores with a token over a network, and stores with certificates. Without it tokens
+//!   work on loopback, and what needs TLS is an error that says so.
 #![forbid(unsafe_code)]
 
 // Reading order: where to meet, the stores, hosting one, joining.

@@ -21,6 +21,9 @@ pub struct StoreLimits {
     pub reply_bytes: usize,
     /// Connections that a server keeps at once. 4,096. One more is told so and closed.
     pub connections: usize,
+    /// Connections to a server that have not yet shown who they are: each has 5 s for that. 1,024. One more
+    /// takes the place of the oldest.
+    pub handshakes: usize,
     /// Memory of a server for requests above 64 KiB, as much again for such waits, and for such replies, in
     /// bytes. 64 MiB. When it is used up, more of them wait for their turn.
     pub buffer_bytes: usize,
@@ -40,6 +43,7 @@ impl Default for StoreLimits {
             wait_keys: 4096,
             reply_bytes: 4 << 20,
             connections: 4096,
+            handshakes: 1024,
             buffer_bytes: 64 << 20,
         }
     }

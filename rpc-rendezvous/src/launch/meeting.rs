@@ -47,3 +47,21 @@ impl fmt::Display for Meeting {
 pub(crate) fn host_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
+
+/// The host in `host:port`, without brackets.
+pub(crate) fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{host_of, host_port};
+
+    #[test]
+    fn a_host_comes_back_out_of_its_address() {
+        for host in ["node7", "127.0.0.1", "::1"] {
+            assert_eq!(host_of(&host_port(host, 80)), host);
+        }
+    }
+}

@@ -8,6 +8,6 @@ mod slurm;
 
 pub use self::env::LaunchEnv;
 pub use self::error::LaunchError;
-pub(crate) use self::meeting::host_port;
 pub use self::meeting::{Meeting, StoreHost};
+pub(crate) use self::meeting::{host_of, host_port};
 pub use self::method::{InitMethod, InitMethodError};

@@ -19,16 +19,16 @@
 //! The ports lie from 20,000 to 31,999: above those of common services, below those that systems hand out for
 //! outgoing connections.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rpc_core::StoreError;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::hash::fnv1a;
 use crate::launch::host_port;
-use crate::tcp::{Knock, ServerHello, knock};
+use crate::tcp::{Access, Knock, ServerHello, Stream, knock};
 
 /// Length of the sequence.
 const CANDIDATES: usize = 16;
@@ -72,14 +72,22 @@ impl Candidates {
     }
 
     /// Knocks at all candidates until the store of this job opens.
-    pub(crate) async fn find(&self, deadline: Instant) -> Result<(TcpStream, ServerHello), StoreError> {
+    pub(crate) async fn find(
+        &self,
+        access: &Access,
+        deadline: Instant,
+    ) -> Result<(Stream, ServerHello), StoreError> {
         let mut doors = JoinSet::new();
+        let denied = Arc::new(OnceLock::new());
         for address in self.addresses() {
-            doors.spawn(knock_until_open(address, self.key, deadline));
+            let (access, denied) = (access.clone(), Arc::clone(&denied));
+            doors.spawn(knock_until_open(address, self.key, access, deadline, denied));
         }
         // The tasks end only by success.
         match timeout_at(deadline, doors.join_next()).await {
             Ok(Some(Ok(opened))) => Ok(opened),
+            // A store that denies us may be another job's, or ours, if we are the one with the wrong token.
+            _ if let Some(denial) = denied.get() => Err(StoreError::clone(denial)),
             _ => Err(StoreError::Unreachable {
                 address: self.address(),
                 cause: format!("no store of job {} answered in time", self.job),
@@ -88,12 +96,22 @@ impl Candidates {
     }
 }
 
-async fn knock_until_open(address: String, key: u64, deadline: Instant) -> (TcpStream, ServerHello) {
+async fn knock_until_open(
+    address: String,
+    key: u64,
+    access: Access,
+    deadline: Instant,
+    denied: Arc<OnceLock<StoreError>>,
+) -> (Stream, ServerHello) {
     let mut pause = KNOCK_PAUSE.0;
     loop {
-        match knock(&address, deadline).await {
+        match knock(&address, &access, deadline).await {
             Knock::Store(stream, hello) if hello.is_welcome() && hello.key == key => return (stream, hello),
             Knock::Store(..) => tracing::debug!(address, "the store of another job, or a full one"),
+            Knock::Denied(cause) => {
+                tracing::debug!(address, "the store of another job, or a wrong token: {cause}");
+                denied.get_or_init(|| StoreError::Denied { address: address.clone(), cause });
+            }
             Knock::Stranger(what) | Knock::HungUp(what) | Knock::Silent(what) => {
                 tracing::debug!(address, "not the store of this job: {what}");
             }

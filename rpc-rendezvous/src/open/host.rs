@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::{Candidates, OpenStore};
 use crate::launch::host_port;
 use crate::limits::StoreLimits;
+use crate::security::{StoreSecurity, is_local_host};
 use crate::tcp::{Knock, Patience, Place, TcpStore, TcpStoreServer, knock};
 
 /// Between two attempts to get a port that a server which stops may still hold: first and longest.
@@ -54,25 +55,35 @@ impl OpenStore {
 }
 
 /// Hosts the store at `host:port`, or shares the one that is there.
-pub(super) async fn host_or_share(host: &str, port: u16, deadline: Instant) -> Result<OpenStore, StoreError> {
+///
+/// Jobs that share a store share its token as well: one with another token is denied.
+pub(super) async fn host_or_share(
+    host: &str,
+    port: u16,
+    security: &StoreSecurity,
+    deadline: Instant,
+) -> Result<OpenStore, StoreError> {
+    let place = Place::at(host, port);
+    let access = place.access(security)?;
     let address = host_port(host, port);
     let mut patience = Patience::default();
     let mut pause = BIND_PAUSE.0;
     loop {
-        match bind(host, port).await {
+        match bind(host, port, security).await {
             Ok(listener) => {
-                return Ok(OpenStore::host(TcpStoreServer::serve(listener, StoreLimits::default(), 0)?));
+                let server = TcpStoreServer::serve(listener, StoreLimits::default(), 0, security)?;
+                return Ok(OpenStore::host(server));
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(StoreError::Io { address, cause: error.to_string() }),
         }
-        let found = knock(&address, deadline).await;
+        let found = knock(&address, &access, deadline).await;
         let failure = patience.judge(&address, &found)?;
         match (found, failure) {
             (Knock::Store(stream, hello), None) => {
                 tracing::info!(address, "sharing the store that another job hosts here");
-                let store = TcpStore::over(Place::at(host, port), stream, &hello);
-                return Ok(share(store, host, port, hello.key));
+                let store = TcpStore::over(place, access, stream, &hello);
+                return Ok(share(store, host, port, hello.key, security));
             }
             (_, Some(failure)) if Instant::now() + pause >= deadline => return Err(failure),
             _ => {}
@@ -83,15 +94,21 @@ pub(super) async fn host_or_share(host: &str, port: u16, deadline: Instant) -> R
 }
 
 /// Hosts the store at the first candidate that is free.
-pub(super) async fn host_beside(candidates: Candidates, deadline: Instant) -> Result<OpenStore, StoreError> {
+pub(super) async fn host_beside(
+    candidates: Candidates,
+    security: &StoreSecurity,
+    deadline: Instant,
+) -> Result<OpenStore, StoreError> {
+    let access = Place::Beside(candidates.clone()).access(security)?;
     for port in candidates.ports.clone() {
         let address = host_port(&candidates.host, port);
         // An earlier server of this process may be just about to let go.
         let patience_until = deadline.min(Instant::now() + LET_GO_TIME);
         loop {
-            match bind(&candidates.host, port).await {
+            match bind(&candidates.host, port, security).await {
                 Ok(listener) => {
-                    let server = TcpStoreServer::serve(listener, StoreLimits::default(), candidates.key)?;
+                    let server =
+                        TcpStoreServer::serve(listener, StoreLimits::default(), candidates.key, security)?;
                     return Ok(OpenStore::host(server));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
@@ -100,11 +117,11 @@ pub(super) async fn host_beside(candidates: Candidates, deadline: Instant) -> Re
                     break;
                 }
             }
-            match knock(&address, patience_until).await {
+            match knock(&address, &access, patience_until).await {
                 Knock::Store(stream, hello) if hello.is_welcome() && hello.key == candidates.key => {
                     let host = candidates.host.clone();
-                    let store = TcpStore::over(Place::Beside(candidates), stream, &hello);
-                    return Ok(share(store, &host, port, hello.key));
+                    let store = TcpStore::over(Place::Beside(candidates), access, stream, &hello);
+                    return Ok(share(store, &host, port, hello.key, security));
                 }
                 Knock::Nobody(_) | Knock::HungUp(_) if Instant::now() < patience_until => {
                     sleep(BIND_PAUSE.0).await;
@@ -121,14 +138,14 @@ pub(super) async fn host_beside(candidates: Candidates, deadline: Instant) -> Re
 }
 
 /// A client that takes the address over when its server stops, so that its own job can start over there.
-fn share(store: TcpStore, host: &str, port: u16, key: u64) -> OpenStore {
-    let host = host.to_owned();
+fn share(store: TcpStore, host: &str, port: u16, key: u64, security: &StoreSecurity) -> OpenStore {
+    let (host, security) = (host.to_owned(), security.clone());
     let mut task = JoinSet::new();
     task.spawn(async move {
         loop {
             sleep(TAKE_OVER_PAUSE).await;
-            let Ok(listener) = bind(&host, port).await else { continue };
-            match TcpStoreServer::serve(listener, StoreLimits::default(), key) {
+            let Ok(listener) = bind(&host, port, &security).await else { continue };
+            match TcpStoreServer::serve(listener, StoreLimits::default(), key, &security) {
                 Ok(_server) => std::future::pending::<()>().await,
                 Err(error) => tracing::warn!(%error, "could not take the store over"),
             }
@@ -142,8 +159,8 @@ fn share(store: TcpStore, host: &str, port: u16, key: u64) -> OpenStore {
 /// Loopback by number and `localhost` stay on this machine. Any other host is how other machines call this
 /// one: if it resolves only to loopback here, or to an address that cannot be bound because a gateway
 /// translates it, the listener takes all addresses.
-async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
-    let local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+async fn bind(host: &str, port: u16, security: &StoreSecurity) -> io::Result<TcpListener> {
+    let local = is_local_host(host);
     let resolved: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     let mut usable: Vec<SocketAddr> =
         resolved.iter().copied().filter(|address| address.ip().is_loopback() == local).collect();
@@ -152,7 +169,7 @@ async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address to listen on");
     for address in usable {
         match TcpListener::bind(address).await {
-            Ok(listener) => return Ok(warned(listener)),
+            Ok(listener) => return Ok(warned(listener, security)),
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => last = error,
             Err(error) => return Err(error),
         }
@@ -162,11 +179,12 @@ async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     }
     let ipv6 = resolved.iter().all(SocketAddr::is_ipv6);
     let everywhere: IpAddr = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-    TcpListener::bind((everywhere, port)).await.map(warned)
+    TcpListener::bind((everywhere, port)).await.map(|listener| warned(listener, security))
 }
 
-fn warned(listener: TcpListener) -> TcpListener {
-    if let Ok(address) = listener.local_addr()
+fn warned(listener: TcpListener, security: &StoreSecurity) -> TcpListener {
+    if matches!(security, StoreSecurity::Open)
+        && let Ok(address) = listener.local_addr()
         && !address.ip().is_loopback()
     {
         tracing::warn!(%address, "the store is open to everybody who reaches this port");
@@ -178,10 +196,12 @@ fn warned(listener: TcpListener) -> TcpListener {
 mod tests {
     use super::*;
 
+    const OPEN: StoreSecurity = StoreSecurity::Open;
+
     #[tokio::test]
     async fn loopback_stays_loopback() {
         for host in ["127.0.0.1", "localhost", "127.0.1.1"] {
-            let listener = bind(host, 0).await.unwrap();
+            let listener = bind(host, 0, &OPEN).await.unwrap();
             assert!(listener.local_addr().unwrap().ip().is_loopback(), "{host}");
         }
     }
@@ -189,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_is_not_on_this_machine_is_served_on_all() {
         // An address for documentation, as a gateway's would be.
-        let listener = bind("192.0.2.1", 0).await.unwrap();
+        let listener = bind("192.0.2.1", 0, &OPEN).await.unwrap();
         assert!(listener.local_addr().unwrap().ip().is_unspecified());
     }
 
@@ -199,13 +219,15 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(20);
         let job = rpc_core::Incarnation::random().unwrap().to_string();
         let candidates = Candidates::new("127.0.0.1", 29_500, &job);
-        let _service = bind("127.0.0.1", candidates.ports[0]).await;
-        let stranger = bind("127.0.0.1", candidates.ports[1]).await;
-        let _stranger = stranger.map(|it| TcpStoreServer::serve(it, StoreLimits::default(), 1));
+        let _service = bind("127.0.0.1", candidates.ports[0], &OPEN).await;
+        let stranger = bind("127.0.0.1", candidates.ports[1], &OPEN).await;
+        let _stranger = stranger.map(|it| TcpStoreServer::serve(it, StoreLimits::default(), 1, &OPEN));
 
         let place = Place::Beside(candidates.clone());
-        let (client, host) =
-            tokio::join!(TcpStore::connect_place(place, deadline), host_beside(candidates.clone(), deadline));
+        let (client, host) = tokio::join!(
+            TcpStore::connect_place(place, &OPEN, deadline),
+            host_beside(candidates.clone(), &OPEN, deadline)
+        );
         let host = host.unwrap();
         let port = host.hosted_at().unwrap().port();
         assert!(candidates.ports[2..].contains(&port), "{port}: {candidates:?}");
@@ -219,10 +241,13 @@ mod tests {
         let job = rpc_core::Incarnation::random().unwrap().to_string();
         let mut candidates = Candidates::new("127.0.0.1", 29_500, &job);
         candidates.ports.truncate(2);
-        let _held =
-            (bind("127.0.0.1", candidates.ports[0]).await, bind("127.0.0.1", candidates.ports[1]).await);
+        let _held = (
+            bind("127.0.0.1", candidates.ports[0], &OPEN).await,
+            bind("127.0.0.1", candidates.ports[1], &OPEN).await,
+        );
         let ports = format!("ports {}, {}", candidates.ports[0], candidates.ports[1]);
-        let error = host_beside(candidates, Instant::now() + Duration::from_secs(20)).await.unwrap_err();
+        let error =
+            host_beside(candidates, &OPEN, Instant::now() + Duration::from_secs(20)).await.unwrap_err();
         assert!(error.to_string().contains(&ports), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{Denial, Store, StoreError};
+use rpc_core::{Store, StoreError};
 use tokio::time::Instant;
 
 pub(crate) use self::beside::Candidates;
@@ -52,11 +52,13 @@ impl OpenStore {
 /// says so; if another job of this framework already hosts one at the same address, rank 0 becomes its
 /// client, and takes the address over when that server stops.
 ///
-/// Hosting on an address other than loopback lets everybody who reaches the port use the store; a warning
-/// says so.
+/// `security` says who may use a store over TCP, and has to be the same for all of the job. With
+/// [`StoreSecurity::Open`] an address other than loopback lets everybody who reaches the port use the store; a
+/// warning says so. A store in a file is guarded by the file's permissions, whatever `security` is.
 ///
 /// # Errors
-/// [`StoreError::NotAStore`] if something else holds the port, [`StoreError::Unreachable`] if nobody hosted
+/// [`StoreError::Denied`] if the store and this process do not trust each other, which on rank 0 can be the store of
+/// another job at the same address; [`StoreError::NotAStore`] if something else holds the port, [`StoreError::Unreachable`] if nobody hosted
 /// the store within `timeout`, [`StoreError::Io`] if the port or file cannot be had.
 ///
 /// # Cancel safety
@@ -68,10 +70,6 @@ pub async fn open_store(
     timeout: Duration,
     security: &StoreSecurity,
 ) -> Result<OpenStore, StoreError> {
-    if !matches!((meeting, security), (Meeting::File(_), _) | (_, StoreSecurity::Open)) {
-        // Not yet.
-        return Err(StoreError::Denied { address: meeting.to_string(), cause: Denial::NoTls });
-    }
     let deadline = Instant::now() + timeout.min(FOREVER);
     match meeting {
         Meeting::File(path) => {
@@ -86,17 +84,19 @@ pub async fn open_store(
         }
         Meeting::Tcp { host, port, host_by } => {
             let place = match host_by {
-                StoreHost::Rank0 if rank == 0 => return host::host_or_share(host, *port, deadline).await,
+                StoreHost::Rank0 if rank == 0 => {
+                    return host::host_or_share(host, *port, security, deadline).await;
+                }
                 StoreHost::Rank0 | StoreHost::Launcher => Place::at(host, *port),
                 StoreHost::Rank0Beside => {
                     let candidates = Candidates::new(host, *port, job);
                     if rank == 0 {
-                        return host::host_beside(candidates, deadline).await;
+                        return host::host_beside(candidates, security, deadline).await;
                     }
                     Place::Beside(candidates)
                 }
             };
-            Ok(OpenStore::client(TcpStore::connect_place(place, deadline).await?))
+            Ok(OpenStore::client(TcpStore::connect_place(place, security, deadline).await?))
         }
     }
 }

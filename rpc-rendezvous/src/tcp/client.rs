@@ -1,17 +1,18 @@
 //! [`TcpStore`]: a client of a [`TcpStoreServer`](super::TcpStoreServer).
 
-use std::io;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rpc_core::{BoxFuture, Store, StoreError};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::access::Access;
 use super::codec::{Instance, REPLY_BYTES_MAX, Reply, Request, ServerHello, body_bytes};
 use super::dial::Place;
 use super::frame::{self, FRAME_TIME, Lost};
+use super::stream::Stream;
 use crate::memory::FOREVER;
+use crate::security::StoreSecurity;
 
 /// How long an operation tries to get a lost connection back.
 const RECONNECT_TIME: Duration = Duration::from_secs(3);
@@ -29,13 +30,14 @@ const IDLE_MAX: usize = 2;
 #[derive(Debug)]
 pub struct TcpStore {
     place: Place,
+    access: Access,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     /// At most [`IDLE_MAX`].
-    idle: Vec<TcpStream>,
+    idle: Vec<Stream>,
     instance: Instance,
 }
 
@@ -49,17 +51,40 @@ impl TcpStore {
     /// # Cancel safety
     /// Dropping the future closes what it had opened.
     pub async fn connect(addr: &str, timeout: Duration) -> Result<Self, StoreError> {
-        Self::connect_place(Place::At(addr.to_owned()), Instant::now() + timeout.min(FOREVER)).await
+        Self::connect_secured(addr, timeout, &StoreSecurity::Open).await
     }
 
-    pub(crate) async fn connect_place(place: Place, deadline: Instant) -> Result<Self, StoreError> {
-        let (stream, hello) = place.dial(deadline).await?;
-        Ok(Self::over(place, stream, &hello))
+    /// As [`connect`](Self::connect), to a store that not everybody may use. The host in `addr` decides how the two
+    /// talk ([`StoreSecurity`]), and the store's certificate has to be good for it.
+    ///
+    /// # Errors
+    /// As `connect`, and [`StoreError::Denied`] if the store and this process do not trust each other, as soon as
+    /// that is certain.
+    ///
+    /// # Cancel safety
+    /// As `connect`.
+    pub async fn connect_secured(
+        addr: &str,
+        timeout: Duration,
+        security: &StoreSecurity,
+    ) -> Result<Self, StoreError> {
+        let place = Place::At(addr.to_owned());
+        Self::connect_place(place, security, Instant::now() + timeout.min(FOREVER)).await
+    }
+
+    pub(crate) async fn connect_place(
+        place: Place,
+        security: &StoreSecurity,
+        deadline: Instant,
+    ) -> Result<Self, StoreError> {
+        let access = place.access(security)?;
+        let (stream, hello) = place.dial(&access, deadline).await?;
+        Ok(Self::over(place, access, stream, &hello))
     }
 
     /// A client that goes on with a connection that was greeted.
-    pub(crate) fn over(place: Place, stream: TcpStream, hello: &ServerHello) -> Self {
-        Self { place, state: Mutex::new(State { idle: vec![stream], instance: hello.instance }) }
+    pub(crate) fn over(place: Place, access: Access, stream: Stream, hello: &ServerHello) -> Self {
+        Self { place, access, state: Mutex::new(State { idle: vec![stream], instance: hello.instance }) }
     }
 
     /// Sends `request` and returns its reply, over a new connection if need be. A wait ends at `deadline`,
@@ -100,21 +125,21 @@ impl TcpStore {
     }
 
     /// A connection that is still open.
-    fn idle(&self) -> Option<TcpStream> {
+    fn idle(&self) -> Option<Stream> {
         let mut state = self.state.lock();
-        std::iter::from_fn(|| state.idle.pop()).find(is_quiet)
+        std::iter::from_fn(|| state.idle.pop()).find(Stream::is_quiet)
     }
 
-    fn keep(&self, stream: TcpStream) {
+    fn keep(&self, stream: Stream) {
         let mut state = self.state.lock();
         if state.idle.len() < IDLE_MAX {
             state.idle.push(stream);
         }
     }
 
-    async fn reconnect(&self, until: Option<Instant>) -> Result<TcpStream, StoreError> {
+    async fn reconnect(&self, until: Option<Instant>) -> Result<Stream, StoreError> {
         let until = until.unwrap_or_else(|| Instant::now() + RECONNECT_TIME);
-        let (stream, hello) = self.place.dial(until).await?;
+        let (stream, hello) = self.place.dial(&self.access, until).await?;
         let mut state = self.state.lock();
         if state.instance == hello.instance {
             return Ok(stream);
@@ -217,12 +242,7 @@ impl Store for TcpStore {
     }
 }
 
-/// Whether an idle connection is open and, as it should be, silent.
-fn is_quiet(stream: &TcpStream) -> bool {
-    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-}
-
-async fn exchange(stream: &mut TcpStream, frame: &[u8], reply_within: Duration) -> Result<Reply, Lost> {
+async fn exchange(stream: &mut Stream, frame: &[u8], reply_within: Duration) -> Result<Reply, Lost> {
     frame::write(stream, frame).await?;
     let head = match tokio::time::timeout(reply_within, frame::read_head(stream)).await {
         Ok(head) => head?,

@@ -3,6 +3,7 @@
 //! ```text
 //! client hello = "RPCSTORE" version(u16)
 //! server hello = "RPCSTORE" version(u16) status(u8) instance(16) key(u64) connections(u32)
+//! status       = 0 welcome | 1 full | 2 token missing | 3 token unexpected | 4 TLS expected
 //! frame        = body_bytes(u32) body                    numbers are little-endian
 //! request      = 1 key value                             set
 //!              | 2 key                                   get
@@ -28,12 +29,16 @@
 //! `key` tells the stores of different jobs apart where a client has to search (see `open::beside`);
 //! `connections` is the bound that a full server names.
 //!
+//! With a token or with certificates all of this comes after the token exchange, or inside of TLS (`access`,
+//! `guard`). The statuses from 2 on are said before that, to clients that come with something else, and tell
+//! nothing more: the other fields are 0.
+//!
 //! Decoding copies no more than the bytes that it is given, and a count is believed only as far as bytes
 //! follow it. An element of a list costs a header and an allocation beside its bytes, which is many times its
 //! size if it is short, so lists are bounded by their length too: [`LIST_LEN_MAX`], and in a request the number
 //! of keys that the server takes.
 
-use rpc_core::StoreError;
+use rpc_core::{Denial, StoreError};
 
 pub(crate) const MAGIC: &[u8; 8] = b"RPCSTORE";
 pub(crate) const VERSION: u16 = 1;
@@ -79,9 +84,35 @@ pub(crate) enum Status {
     Welcome,
     /// The server has as many connections as it takes.
     Full,
+    /// It asks for a token.
+    TokenMissing,
+    /// It asks for none.
+    TokenUnexpected,
+    /// It takes TLS only.
+    TlsExpected,
+}
+
+impl Status {
+    const ALL: [Self; 5] =
+        [Self::Welcome, Self::Full, Self::TokenMissing, Self::TokenUnexpected, Self::TlsExpected];
+
+    /// Why the client may not use the store, if that is a matter of trust.
+    pub(crate) fn denial(self) -> Option<Denial> {
+        match self {
+            Self::Welcome | Self::Full => None,
+            Self::TokenMissing => Some(Denial::TokenMissing),
+            Self::TokenUnexpected => Some(Denial::TokenUnexpected),
+            Self::TlsExpected => Some(Denial::TlsExpected),
+        }
+    }
 }
 
 impl ServerHello {
+    /// A hello to somebody who is not let in, and learns nothing but that.
+    pub(crate) fn refusing(status: Status) -> Self {
+        Self { status, instance: [0; 16], key: 0, connections: 0 }
+    }
+
     pub(crate) fn is_welcome(&self) -> bool {
         self.status == Status::Welcome
     }
@@ -90,10 +121,7 @@ impl ServerHello {
         let mut bytes = [0; SERVER_HELLO_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[10] = match self.status {
-            Status::Welcome => 0,
-            Status::Full => 1,
-        };
+        bytes[10] = self.status as u8;
         bytes[11..27].copy_from_slice(&self.instance);
         bytes[27..35].copy_from_slice(&self.key.to_le_bytes());
         bytes[35..].copy_from_slice(&self.connections.to_le_bytes());
@@ -109,11 +137,9 @@ impl ServerHello {
         if version != VERSION {
             return Err(Malformed::Version(version));
         }
-        let status = match reader.u8()? {
-            0 => Status::Welcome,
-            1 => Status::Full,
-            tag => return Err(Malformed::Tag(tag)),
-        };
+        let tag = reader.u8()?;
+        let status = Status::ALL.into_iter().find(|status| *status as u8 == tag);
+        let status = status.ok_or(Malformed::Tag(tag))?;
         Ok(Self {
             status,
             instance: reader.array()?,
@@ -479,8 +505,8 @@ mod tests {
         }
 
         #[test]
-        fn a_server_hello_arrives_as_it_left(instance: [u8; 16], key: u64, connections: u32, full: bool) {
-            let status = if full { Status::Full } else { Status::Welcome };
+        fn a_server_hello_arrives_as_it_left(instance: [u8; 16], key: u64, connections: u32, status in 0..5_usize) {
+            let status = Status::ALL[status];
             let hello = ServerHello { status, instance, key, connections };
             prop_assert_eq!(ServerHello::decode(&hello.to_bytes()), Ok(hello));
         }

@@ -3,6 +3,8 @@
 
 mod join;
 mod meeting;
+#[cfg(feature = "tls")]
+mod secured;
 mod stores;
 mod support;
 mod tcp;
