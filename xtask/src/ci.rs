@@ -5,7 +5,7 @@ use xshell::{Shell, cmd};
 
 use crate::flags::{CiFlags, StepName};
 use crate::steps::{Done, run_all};
-use crate::{integration, tidy};
+use crate::{bench, integration, tidy};
 
 /// Runs the chosen steps.
 ///
@@ -17,7 +17,10 @@ pub(crate) fn run(sh: &Shell, flags: &CiFlags) -> Result<()> {
 
 fn run_step(sh: &Shell, step: StepName) -> Result<Done> {
     match step {
-        StepName::Fmt => cmd!(sh, "cargo fmt --all --check").run()?,
+        StepName::Fmt => {
+            cmd!(sh, "cargo fmt --all --check").run()?;
+            cmd!(sh, "cargo fmt --manifest-path bench/Cargo.toml --check").run()?;
+        }
         StepName::Tidy => tidy::run(&sh.current_dir())?,
         StepName::Clippy => {
             cmd!(sh, "cargo clippy --workspace --all-targets --all-features -- -D warnings").run()?;
@@ -31,6 +34,7 @@ fn run_step(sh: &Shell, step: StepName) -> Result<Done> {
         StepName::Test => test(sh)?,
         StepName::Doctest => cmd!(sh, "cargo test --workspace --all-features --doc").run()?,
         StepName::Deny => return deny(sh),
+        StepName::BenchCheck => bench::check(sh)?,
         StepName::Integration => integration::run(sh, &["--backend".into(), "all".into()])?,
     }
     Ok(Done::Passed)

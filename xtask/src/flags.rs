@@ -15,6 +15,16 @@ pub(crate) struct Xtask {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
+    /// Build and run the measurements against bare sockets and peers
+    ///
+    /// All arguments go to the bench; `cargo xtask bench --help` is its help. Among them: --workload W,
+    /// --system S, --json, --quick, --list.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments of the bench
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Everything that must pass before a change is merged; stops at the first failure
     Ci(CiFlags),
     /// Build and run the scenarios over real processes
@@ -78,7 +88,7 @@ impl CiFlags {
     pub(crate) fn steps(&self) -> Vec<StepName> {
         let all = StepName::value_variants().iter().copied();
         all.filter(|step| self.from.is_none_or(|from| *step >= from))
-            .filter(|step| self.only.is_empty() || self.only.contains(step))
+            .filter(|step| self.only.contains(step) || self.only.is_empty() && !step.is_on_request())
             .collect()
     }
 }
@@ -104,9 +114,16 @@ pub(crate) enum StepName {
     Deny,
     /// Scenarios over real processes, with every backend
     Integration,
+    /// Lints and tests of the bench with all of its peers; only with --only, as it takes minutes to build
+    BenchCheck,
 }
 
 impl StepName {
+    /// Whether it runs only if it is named.
+    fn is_on_request(self) -> bool {
+        self == Self::BenchCheck
+    }
+
     /// As it is written on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
@@ -133,9 +150,10 @@ mod tests {
 
     #[test]
     fn from_and_only_choose_steps_in_their_order() {
-        assert_eq!(steps("xtask ci").len(), StepName::value_variants().len());
+        assert_eq!(steps("xtask ci").len(), StepName::value_variants().len() - 1);
         assert_eq!(steps("xtask ci --from deny"), [StepName::Deny, StepName::Integration]);
         assert_eq!(steps("xtask ci --only test --only fmt"), [StepName::Fmt, StepName::Test]);
+        assert_eq!(steps("xtask ci --only bench-check"), [StepName::BenchCheck]);
     }
 
     #[test]
@@ -147,6 +165,13 @@ mod tests {
         assert_eq!(seed("0x1F"), Some(31));
         assert_eq!(seed("31"), Some(31));
         assert_eq!(seed("1F"), None);
+    }
+
+    #[test]
+    fn the_bench_gets_its_arguments_as_they_are() {
+        let line = "xtask bench --workload W1 --json --help";
+        let Task::Bench { args } = Xtask::try_parse_from(line.split(' ')).unwrap().task else { panic!() };
+        assert_eq!(args, ["--workload", "W1", "--json", "--help"]);
     }
 
     #[test]

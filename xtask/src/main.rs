@@ -1,6 +1,7 @@
 //! Development tasks, started with `cargo xtask`. This crate depends on none of ours, so that it can build
 //! and judge them all.
 
+mod bench;
 mod ci;
 mod flags;
 mod integration;
@@ -32,6 +33,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     let sh = Shell::new()?;
     sh.change_dir(root);
     match task {
+        Task::Bench { args } => bench::run(&sh, &args),
         Task::Ci(flags) => ci::run(&sh, &flags),
         Task::Integration { args } => integration::run(&sh, &args),
         Task::Sim(flags) => sim::run(&sh, flags),
