@@ -35,6 +35,8 @@ pub(crate) struct Scenario {
     pub(crate) workers: u32,
     /// The only backend with which it makes sense, because it speaks that one's wire format by hand.
     pub(crate) only: Option<&'static str>,
+    /// Whether it runs while no other does, because it measures, or takes all there is.
+    pub(crate) alone: bool,
     role: Role,
     script: Script,
 }
@@ -52,6 +54,7 @@ impl Scenario {
             name,
             workers,
             only: None,
+            alone: false,
             role: Rc::new(move |part| {
                 let role = Rc::clone(&role);
                 Box::pin(async move { role(part).await })
@@ -97,6 +100,12 @@ impl Scenario {
     /// Makes sense with `backend` alone.
     pub(crate) fn only(mut self, backend: &'static str) -> Self {
         self.only = Some(backend);
+        self
+    }
+
+    /// Runs while no other scenario does, after all of those.
+    pub(crate) fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 

@@ -27,8 +27,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// How many scenarios to run at a time
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    /// How many scenarios to run at a time; most of their time is waiting
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) jobs: u8,
 
     /// After how many seconds a scenario has failed

@@ -31,12 +31,12 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         return Ok(true);
     }
 
-    let mut runs: VecDeque<Run> = VecDeque::new();
+    let mut runs: Vec<Run> = Vec::new();
     for backend in &backends {
         let fitting = scenarios.iter().filter(|scenario| scenario.only.is_none_or(|only| only == backend));
         for scenario in fitting {
             let (scenario, backend) = (scenario.clone(), backend.clone());
-            runs.push_back(Run {
+            runs.push(Run {
                 scenario,
                 backend,
                 number: runs.len(),
@@ -44,21 +44,24 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
             });
         }
     }
+    let (alone, together): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.scenario.alone);
     // One thread is enough: it waits. What works are the processes.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
-    let local = LocalSet::new();
-    let runs = Rc::new(RefCell::new(runs));
     let report = Rc::new(RefCell::new(Report::new(args.json)));
-    for _ in 0..args.jobs {
-        let (runs, report) = (Rc::clone(&runs), Rc::clone(&report));
-        local.spawn_local(async move {
-            while let Some(run) = next(&runs) {
-                let outcome = run.perform().await;
-                report.borrow_mut().add(&outcome);
-            }
-        });
+    for (runs, at_a_time) in [(together, args.jobs), (alone, 1)] {
+        let local = LocalSet::new();
+        let runs = Rc::new(RefCell::new(VecDeque::from(runs)));
+        for _ in 0..at_a_time {
+            let (runs, report) = (Rc::clone(&runs), Rc::clone(&report));
+            local.spawn_local(async move {
+                while let Some(run) = next(&runs) {
+                    let outcome = run.perform().await;
+                    report.borrow_mut().add(&outcome);
+                }
+            });
+        }
+        runtime.block_on(local);
     }
-    runtime.block_on(local);
     let passed = report.borrow().close();
     Ok(passed)
 }

@@ -151,6 +151,12 @@ impl Process {
         self.memory("VmRSS:")
     }
 
+    /// How many files and sockets are open; `None` where the system does not tell.
+    pub(crate) fn open_files(&self) -> Option<u64> {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid.as_raw_nonzero())).ok()?;
+        Some(files.count() as u64)
+    }
+
     fn memory(&self, field: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_nonzero())).ok()?;
         let value = status.lines().find_map(|line| line.strip_prefix(field))?;

@@ -2,9 +2,13 @@
 //!
 //! In every scenario worker0 is the victim, and worker1 calls it all the time: those calls have to go on.
 //! The attacks speak TCP by hand, as strangers from the runner's process ([`stranger`]), or as a worker of
-//! the job that goes bad after the handshake ([`member`]).
+//! the job that goes bad after the handshake ([`member`]). Attacks in mass have a process of their own, and
+//! what they cost is measured ([`siege`]).
 
+mod attacker;
 mod member;
+mod probe;
+mod siege;
 mod stranger;
 
 use std::time::Duration;
@@ -34,7 +38,7 @@ async fn echo(data: Vec<u8>) -> Vec<u8> {
 }
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [stranger::scenarios(), member::scenarios()].concat()
+    [stranger::scenarios(), member::scenarios(), siege::scenarios()].concat()
 }
 
 /// The victim and the worker that calls it; ranks from 2 on do what the scenario wants of them.

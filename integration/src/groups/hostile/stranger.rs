@@ -112,7 +112,7 @@ async fn is_of_another_job(_: &Stage, address: &str) -> Result<()> {
     closed(&mut link, CLOSED_IN_TIME).await
 }
 
-async fn half_open(stage: &Stage, address: &str) -> Result<()> {
+async fn half_open(_: &Stage, address: &str) -> Result<()> {
     let mut links = Vec::with_capacity(HALF_OPEN);
     for _ in 0..HALF_OPEN {
         links.push(TcpStream::connect(address).await?);
@@ -120,11 +120,11 @@ async fn half_open(stage: &Stage, address: &str) -> Result<()> {
     for link in &mut links {
         closed(link, CLOSED_IN_TIME).await?;
     }
-    stage.process(0)?.logs("no answer to the handshake in time").await
+    Ok(())
 }
 
 /// The first frame of a worker that nobody knows.
-fn hello(job: &str) -> Vec<u8> {
+pub(super) fn hello(job: &str) -> Vec<u8> {
     let hello = Hello {
         version: PROTOCOL_VERSION,
         features: 0,
