@@ -85,4 +85,10 @@ pub enum Violation {
     /// A lane that links do not have.
     #[error("named lane {0}, which does not exist")]
     UnknownLane(u8),
+    /// A stream that begins with nothing that streams begin with.
+    #[error("opened a stream that begins with {0:#04x}")]
+    UnknownStream(u8),
+    /// A second stream for a lane that has one.
+    #[error("opened a lane twice")]
+    LaneTwice,
 }
