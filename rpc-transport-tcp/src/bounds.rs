@@ -30,6 +30,18 @@ pub(crate) const COPIED_READ_MAX: usize = 256;
 /// Payloads and parts of which more than this is missing are read straight into their own memory.
 pub(crate) const DIRECT_READ_MIN: usize = 16 << 10;
 
+/// Bytes that are encrypted at a time, and with their records the most that waits between TLS and a full socket.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_WRITE_BYTES: usize = 64 << 10;
+/// Memory for records that a link keeps while it has none.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_KEPT_BYTES: usize = 8 << 10;
+
+/// Connections that may be in their handshake at a time; one more takes the place of the oldest.
+pub(crate) const HANDSHAKES_MAX: usize = 1024;
+/// Links that have been handshaken and wait for `accept`; further ones wait within the time of their handshake.
+pub(crate) const READY_MAX: usize = 16;
+
 /// Links that the system completes before `accept` has been called.
 pub(crate) const BACKLOG: u32 = 4096;
 /// Time for one of several addresses of a host; the last one has as long as the caller waits.

@@ -21,8 +21,10 @@
 //! ```
 //!
 //! **It promises** what [`rpc_core::Transport`] asks for (LK-1 to LK-4), and that bulk bytes are not copied
-//! between the socket and their final, aligned memory. **It leaves to you** who the peer is and whether its
-//! bytes may be read on the way: there is no authentication and no encryption here.
+//! between the socket and their final, aligned memory (TLS costs two copies). **It leaves to you** which of these
+//! its links are, by [`BindOptions::security`](rpc_core::BindOptions): open to whoever connects, open to who proves to
+//! know the job's token, or encrypted between certificates of the group (TLS 1.3, feature `tls`). There is no
+//! choice of them on the wire, so that nobody in between can have two workers take a weaker one.
 //!
 //! # How bytes leave
 //! A frame sent with [`Flush::Now`](rpc_core::Flush) is written by the calling thread if nobody else writes
@@ -38,6 +40,12 @@
 //! that announces much and sends little costs little. From 4 MiB on it is asked for in large pages, without
 //! which the system spends more time on making the pages than on moving the bytes.
 //!
+//! # How links begin
+//! With a token or certificates a connection is no link until it has proved itself. Such connections are
+//! accepted in a task of the transport, and each has its handshake in an [`Anteroom`](rpc_core::Anteroom). On a link
+//! with TLS a caller still writes itself: it encrypts what it has, and the socket takes the records. An end
+//! that the peer has not announced inside of TLS is an error, wherever in the stream it comes.
+//!
 //! # Bounds and times
 //!
 //! | what | value | then |
@@ -52,6 +60,9 @@
 //! | read buffer of a busy link | 64 KiB | given back when nothing is left to read |
 //! | payload that is copied out of the read buffer | 256 B | longer ones share the buffer |
 //! | rest of a payload or part that is read in place | 16 KiB | shorter ones pass through the buffer |
+//! | connections in their handshake | 1,024, for 5 s each | the oldest makes room |
+//! | plain bytes encrypted at a time | 64 KiB | their records go before all else |
+//! | records between TLS and a full socket | 66 KiB | nothing more is encrypted |
 //! | connections that wait for `accept` | 4096, or the system's bound | the system refuses more |
 //! | dialling one of several addresses | 3 s | the next address |
 //! | a silent host, nothing on the way to it | 10 s, then 3 questions, 5 s apart | the link has failed |
@@ -63,8 +74,12 @@
 //! that the system asks for room ever more rarely, it may take some minutes. A process that is alive and
 //! reads nothing is not taken for a vanished host, however long. The queue of a link has no bound here; see
 //! [`LinkSender::send`](rpc_core::LinkSender::send) for what bounds it.
+//!
+//! # Crate features
+//! - **`tls`**: encrypted links, with rustls. Without it asking for them is an error.
 
-// Reading order: what waits to be written, who writes it, what comes back, where links come from.
+// Reading order: what waits to be written, who writes it, what comes back, what is in between, where links come
+// from.
 mod bounds;
 mod outbox;
 
@@ -77,6 +92,9 @@ mod decoder;
 mod pages;
 mod receiver;
 
+mod channel;
+mod door;
+mod reception;
 mod socket;
 mod transport;
 

@@ -27,11 +27,13 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, watch};
 
 use crate::bounds::{INLINE_WRITE_BYTES, SLICES_MAX};
+use crate::channel::Channel;
 use crate::outbox::{Batch, Outbox};
 
 /// What the sender, the receiver and the flusher of one link share.
 pub(crate) struct Shared {
     half: OwnedWriteHalf,
+    channel: Channel,
     write: Mutex<WriteState>,
     /// Bytes in `write` that the system has not taken. Written under its lock only, read without.
     queued: AtomicU64,
@@ -104,9 +106,10 @@ pub(crate) enum Turn {
 }
 
 impl Shared {
-    pub(crate) fn new(half: OwnedWriteHalf) -> Self {
+    pub(crate) fn new(half: OwnedWriteHalf, channel: Channel) -> Self {
         Self {
             half,
+            channel,
             write: Mutex::new(WriteState {
                 outbox: Outbox::default(),
                 batch: Batch::default(),
@@ -160,6 +163,13 @@ impl Shared {
             _ => self.schedule(state),
         }
         Ok(())
+    }
+
+    /// Has what the channel has to say for itself written, such as the answer to a change of keys.
+    pub(crate) fn speak(&self) {
+        if self.channel.has_pending() {
+            self.flush();
+        }
     }
 
     pub(crate) fn flush(&self) {
@@ -245,7 +255,10 @@ impl Shared {
             if batch.is_empty() {
                 let WriteState { outbox, .. } = &mut **state;
                 outbox.refill(&mut batch);
-                if batch.is_empty() {
+                if batch.is_empty() && state.phase == Phase::Draining {
+                    self.channel.end();
+                }
+                if batch.is_empty() && !self.channel.has_pending() {
                     state.writer = Writer::Idle;
                     break if state.phase == Phase::Draining { Turn::Drained } else { Turn::Idle };
                 }
@@ -283,11 +296,8 @@ impl Shared {
 
     fn write_some(&self, batch: &Batch, bytes_max: usize) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let written = match batch.slices(&mut slices, bytes_max) {
-            1 => self.half.try_write(&slices[0])?,
-            used => self.half.try_write_vectored(&slices[..used])?,
-        };
-        if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(written) }
+        let used = batch.slices(&mut slices, bytes_max);
+        self.channel.write(self.stream(), &slices[..used])
     }
 
     fn end(&self, mut state: MutexGuard<'_, WriteState>, failure: Option<LinkError>) {
@@ -304,6 +314,11 @@ impl Shared {
             self.set_queued(0);
         }
         if by_request {
+            if matches!(state.writer, Writer::Idle | Writer::Scheduled) {
+                // Nothing is under way, so this need not look like a line that was cut. It is as good if it does.
+                self.channel.end();
+                let _ = self.channel.write(self.stream(), &[]);
+            }
             self.cut();
         } else {
             self.shut(Shutdown::Both);

@@ -1,16 +1,16 @@
 //! [`TcpReceiver`]: the reading end, a [`Decoder`] fed from the socket.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, BytesMut};
 use rpc_core::{Frame, FrameLimits, LinkError, LinkReceiver};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::tcp::OwnedReadHalf;
 
 use crate::bounds::{READ_BUFFER_BUSY_BYTES, READ_BUFFER_IDLE_BYTES};
+use crate::channel::Source;
 use crate::decoder::Decoder;
 use crate::link::{Reading, Shared};
 
@@ -21,6 +21,7 @@ const QUIET_READS: u8 = 16;
 #[derive(Debug)]
 pub(crate) struct TcpReceiver {
     half: OwnedReadHalf,
+    source: Source,
     buffer: Buffer,
     decoder: Decoder,
     shared: Arc<Shared>,
@@ -29,9 +30,9 @@ pub(crate) struct TcpReceiver {
 }
 
 impl TcpReceiver {
-    pub(crate) fn new(half: OwnedReadHalf, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(half: OwnedReadHalf, source: Source, shared: Arc<Shared>) -> Self {
         let decoder = Decoder::new(FrameLimits::HANDSHAKE);
-        Self { half, buffer: Buffer::default(), decoder, shared, end: None }
+        Self { half, source, buffer: Buffer::default(), decoder, shared, end: None }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, LinkError>> {
@@ -42,7 +43,9 @@ impl TcpReceiver {
             if let Some(frame) = self.decoder.decode(&mut self.buffer.bytes)? {
                 return Poll::Ready(Ok(Some(frame)));
             }
-            let read = match self.poll_read(cx) {
+            let read = self.poll_read(cx);
+            self.shared.speak();
+            let read = match read {
                 Poll::Pending => {
                     self.buffer.rest();
                     return Poll::Pending;
@@ -53,6 +56,9 @@ impl TcpReceiver {
                 Ok(0) => return Poll::Ready(self.at_end()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(self.at_cut(error));
+                }
                 Err(error) => {
                     let error = LinkError::from(error);
                     self.shared.fail(error.clone());
@@ -64,10 +70,10 @@ impl TcpReceiver {
 
     /// Reads once, to where the next bytes belong.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let half = Pin::new(&mut self.half);
+        let half = &mut self.half;
         if let Some(spare) = self.decoder.direct() {
             let mut target = ReadBuf::uninit(spare);
-            ready!(half.poll_read(cx, &mut target))?;
+            ready!(self.source.poll_read(half, cx, &mut target))?;
             let len = target.filled().len();
             // SAFETY: `ReadBuf` counts initialised bytes only, and they lie at the start of what `direct`
             // has returned; the decoder has not been used since.
@@ -78,12 +84,25 @@ impl TcpReceiver {
         let spare = self.buffer.spare(wanted);
         let spare_len = spare.len();
         let mut target = ReadBuf::uninit(spare);
-        ready!(half.poll_read(cx, &mut target))?;
+        ready!(self.source.poll_read(half, cx, &mut target))?;
         let len = target.filled().len();
         // SAFETY: `ReadBuf` counts initialised bytes only, and they lie at the start of the spare capacity.
         unsafe { self.buffer.bytes.advance_mut(len) };
         self.buffer.learn(len, spare_len);
         Poll::Ready(Ok(len))
+    }
+
+    /// What it means that the socket has ended and the peer has not said that it would.
+    fn at_cut(&self, error: io::Error) -> Result<Option<Frame>, LinkError> {
+        if let Some(failure) = self.shared.failure() {
+            Err(failure)
+        } else if self.shared.is_cut() {
+            Ok(None)
+        } else {
+            let error = LinkError::from(error);
+            self.shared.fail(error.clone());
+            Err(error)
+        }
     }
 
     /// What the end of the stream means.
@@ -119,6 +138,7 @@ impl LinkReceiver for TcpReceiver {
         self.shared.reading.send_replace(reading);
         self.end = Some(end);
         self.buffer = Buffer::default();
+        self.source.rest();
         self.decoder = Decoder::new(FrameLimits::HANDSHAKE);
         Poll::Ready(received)
     }

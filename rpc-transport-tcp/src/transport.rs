@@ -5,20 +5,23 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use rpc_core::{BindOptions, BoxFuture, Link, Transport, TransportBackend};
+use rpc_core::{BindOptions, BoxFuture, Group, Link, Transport, TransportBackend};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::bounds::{BACKLOG, DIAL_ADDRESS_TIMEOUT};
+use crate::channel::Source;
+use crate::door::{self, Door, Passed};
 use crate::flusher;
 use crate::link::Shared;
 use crate::receiver::TcpReceiver;
+use crate::reception::Reception;
 use crate::sender::TcpSender;
 use crate::socket;
 
 /// The backend called `tcp`, for a [`BackendRegistry`](rpc_core::BackendRegistry).
 pub fn backend() -> TransportBackend {
-    TransportBackend::new("tcp", TcpTransport::bind)
+    TransportBackend::new("tcp", TcpTransport::bind).protecting(door::missing)
 }
 
 /// Makes and accepts TCP links.
@@ -26,8 +29,16 @@ pub fn backend() -> TransportBackend {
 /// Links belong to the tokio runtime in which they were accepted or dialled; frames may be sent from any
 /// thread.
 pub struct TcpTransport {
-    listener: TcpListener,
+    incoming: Incoming,
+    door: Arc<Door>,
     address: String,
+}
+
+/// Where accepted links come from.
+enum Incoming {
+    /// Straight from the listener: nothing has to be waited for.
+    Direct(TcpListener),
+    Received(Reception),
 }
 
 impl TcpTransport {
@@ -41,6 +52,7 @@ impl TcpTransport {
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn bind(options: BindOptions) -> io::Result<Self> {
+        let door = Arc::new(Door::new(&options.security)?);
         let listener = listen(&options.bind).await?;
         let bound = listener.local_addr()?;
         let address = match options.advertise_host {
@@ -55,7 +67,12 @@ impl TcpTransport {
             }
             None => bound.to_string(),
         };
-        Ok(Self { listener, address })
+        let incoming = if door.is_open() {
+            Incoming::Direct(listener)
+        } else {
+            Incoming::Received(Reception::open(listener, Arc::clone(&door)))
+        };
+        Ok(Self { incoming, door, address })
     }
 }
 
@@ -66,14 +83,14 @@ impl Transport for TcpTransport {
 
     fn accept(&self) -> BoxFuture<'_, io::Result<Link>> {
         Box::pin(async {
+            let listener = match &self.incoming {
+                Incoming::Direct(listener) => listener,
+                Incoming::Received(reception) => return reception.next().await,
+            };
             loop {
-                let (stream, peer) = match self.listener.accept().await {
-                    Ok(accepted) => accepted,
-                    Err(error) if concerns_one_peer(&error) => continue,
-                    Err(error) => return Err(error),
-                };
+                let (stream, peer) = accept_one(listener).await?;
                 // Nothing is awaited from here on, so a link that was accepted is never lost.
-                match link(stream, peer) {
+                match link(Passed::plain(stream), peer) {
                     Ok(link) => return Ok(link),
                     Err(error) => {
                         tracing::debug!(%peer, %error, "the peer has gone before its link was set up")
@@ -86,8 +103,12 @@ impl Transport for TcpTransport {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Link>> {
         Box::pin(async move {
             let (stream, peer) = dial(address).await?;
-            link(stream, peer)
+            link(self.door.connect(stream).await?, peer)
         })
+    }
+
+    fn trust(&self, group: &Group) {
+        self.door.trust(group);
     }
 }
 
@@ -97,16 +118,29 @@ impl fmt::Debug for TcpTransport {
     }
 }
 
-fn link(stream: TcpStream, peer: SocketAddr) -> io::Result<Link> {
+/// The next connection that is there.
+pub(crate) async fn accept_one(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        match listener.accept().await {
+            Err(error) if concerns_one_peer(&error) => {}
+            accepted => return accepted,
+        }
+    }
+}
+
+/// Makes a link of what has passed the door.
+pub(crate) fn link(passed: Passed, peer: SocketAddr) -> io::Result<Link> {
+    let Passed { stream, channel, fingerprint } = passed;
     socket::configure(&stream)?;
     let (read, write) = stream.into_split();
-    let shared = Arc::new(Shared::new(write));
+    let source = Source::new(&channel);
+    let shared = Arc::new(Shared::new(write, channel));
     tokio::spawn(flusher::run(Arc::clone(&shared)));
     Ok(Link {
-        receiver: Box::new(TcpReceiver::new(read, Arc::clone(&shared))),
+        receiver: Box::new(TcpReceiver::new(read, source, Arc::clone(&shared))),
         sender: Arc::new(TcpSender::new(shared)),
         remote: peer.to_string(),
-        fingerprint: None,
+        fingerprint,
     })
 }
 
