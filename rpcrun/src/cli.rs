@@ -3,16 +3,17 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Args, Parser};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser};
 use rpcrun::{Launch, OutputMode};
 
 /// Start the workers of an rpc program, and end them together.
 ///
 /// Starts PROGRAM --nproc times on this machine. Each process is one worker and learns from its environment
 /// who it is and where the others meet: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR,
-/// MASTER_PORT, RPC_JOB_ID, RPC_STORE_HOSTED=1 and, with --backend, RPC_BACKEND. A program that calls
-/// `rpc::init_from_env()` reads them; torch's programs know the first six. rpcrun itself hosts the store
-/// through which the workers find each other.
+/// MASTER_PORT, RPC_JOB_ID, RPC_STORE_HOSTED=1, RPC_JOIN_TOKEN and, with --backend, RPC_BACKEND. A program that
+/// calls `rpc::init_from_env()` reads them; torch's programs know the first six. rpcrun itself hosts the store
+/// through which the workers find each other, and only those with the token can use it.
 ///
 /// Each line that a worker writes is printed with the worker's name before it, stdout to stdout and stderr to
 /// stderr. Standard input of the workers is empty.
@@ -37,7 +38,8 @@ pub(crate) struct Cli {
 
     /// Set an environment variable for the workers; may be repeated
     ///
-    /// It wins over the variables that rpcrun sets.
+    /// It wins over the variables that rpcrun sets. Not for RPC_JOIN_TOKEN: a command line can be read by everybody
+    /// on this machine, so set that in the environment of rpcrun.
     #[arg(short, long = "env", value_name = "KEY=VALUE", value_parser = key_value)]
     env: Vec<(String, String)>,
 
@@ -76,9 +78,9 @@ struct Machines {
 
     /// Address of node 0 that all machines can reach; default 127.0.0.1 for one machine
     ///
-    /// Whoever reaches the store can use it, so any address other than loopback needs RPC_INSECURE=1, in the
-    /// environment or by --env, which says that every machine of the network is trusted. The workers refuse
-    /// to leave loopback without it too.
+    /// Several machines that meet at any address other than loopback need a secret: the same RPC_JOIN_TOKEN, or
+    /// certificates (RPC_TLS_CA, RPC_TLS_CERT, RPC_TLS_KEY), in the environment of each rpcrun. Then the store and
+    /// the workers speak TLS. RPC_INSECURE=1 does without, for a network in which every machine is trusted.
     #[arg(long, value_name = "ADDR", alias = "master_addr")]
     master_addr: Option<String>,
 
@@ -99,15 +101,15 @@ Examples:
   Four workers on this machine:
     rpcrun --nproc 4 -- ./target/release/train --epochs 5
 
-  Two machines of a trusted network with eight workers each; on node1 the same with --node-rank 1:
-    export RPC_INSECURE=1
+  Two machines with eight workers each; on node1 the same with --node-rank 1 and the same token:
+    export RPC_JOIN_TOKEN=$(openssl rand -hex 32)
     rpcrun --nnodes 2 --node-rank 0 --master-addr node0 --master-port 29500 -n 8 -- ./train
 
   Another backend, and log lines from the framework:
     rpcrun -n 2 --backend tcp --env RUST_LOG=rpc=debug -- ./train
 
   What a worker gets to know:
-    rpcrun -n 2 -- sh -c 'env | grep -E \"RANK|WORLD|MASTER|RPC_\"'
+    rpcrun -n 2 -- sh -c 'env | grep -E \"RANK|WORLD|MASTER|RPC_[BS]\"'
 
 Exit code:
   0        every worker exited with 0
@@ -116,6 +118,12 @@ Exit code:
   126      PROGRAM cannot be run
   127      there is no such PROGRAM
   128 + N  rpcrun got signal N before any worker failed, and not all workers then exited with 0
+
+The job's secret:
+  Whoever has RPC_JOIN_TOKEN can join the job. On one machine rpcrun makes one for each launch; a value in
+  its environment is used as it is. RPC_TLS_CA, RPC_TLS_CERT and RPC_TLS_KEY, paths of PEM files, go before
+  it: mutual TLS with certificates of that authority, the store's one for MASTER_ADDR. rpcrun prints and
+  logs no secret, and puts none on a command line.
 
 Colour:
   Prefixes are coloured on a terminal. NO_COLOR=1 turns that off, CLICOLOR_FORCE=1 on.
@@ -128,6 +136,16 @@ Limits:
 ";
 
 impl Cli {
+    /// Refuses what is well formed and still a mistake. The value is not in the error.
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        if self.env.iter().all(|(name, _)| name != "RPC_JOIN_TOKEN") {
+            return Ok(());
+        }
+        let text = "a token on a command line can be read by everybody on this machine; set RPC_JOIN_TOKEN in the \
+                    environment of rpcrun instead";
+        Err(Self::command().error(ErrorKind::ValueValidation, text))
+    }
+
     pub(crate) fn launch(self) -> Launch {
         let output = if self.no_prefix { OutputMode::Inherit } else { OutputMode::Prefixed };
         let mut command = self.command.into_iter();
@@ -177,8 +195,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -216,6 +232,14 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_token_on_the_command_line_is_refused_and_not_repeated() {
+        let cli = Cli::try_parse_from("rpcrun --env A=1 --env RPC_JOIN_TOKEN=secret p".split(' ')).unwrap();
+        let error = cli.check().unwrap_err().to_string();
+        assert!(error.contains("environment of rpcrun") && !error.contains("secret"), "{error}");
+        assert!(Cli::try_parse_from("rpcrun --env A=1 p".split(' ')).unwrap().check().is_ok());
     }
 
     #[test]

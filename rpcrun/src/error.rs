@@ -4,6 +4,9 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use rpc_core::InvalidToken;
+use rpc_security::SecurityError;
+
 /// Why a launch did not begin, or could not be watched. No worker is left running.
 ///
 /// That a worker failed is no error of the launch: see [`Outcome`](crate::Outcome).
@@ -58,14 +61,25 @@ pub enum LaunchError {
     },
     /// The store would be open to a network, and nobody said that it is trusted.
     #[error(
-        "the store of the job would listen on {address}, where whoever reaches it can use it, and so would the \
-         workers: give --master-addr 127.0.0.1 if all of the job runs on this machine, or, if every machine of \
-         that network is trusted, say so with RPC_INSECURE=1 in the environment or --env RPC_INSECURE=1"
+        "the job meets at {address}, where whoever reaches it could join: draw a token on one machine, \
+         `export RPC_JOIN_TOKEN=$(openssl rand -hex 32)`, and set it to the same value for rpcrun on all others; \
+         or name certificates (RPC_TLS_CA, RPC_TLS_CERT, RPC_TLS_KEY) on each; or give --master-addr 127.0.0.1 \
+         if all of the job runs on this machine; or, if every machine of that network is trusted, say so with \
+         RPC_INSECURE=1"
     )]
     OpenStore {
-        /// Where it would listen.
+        /// Where the workers would meet.
         address: String,
     },
+    /// `RPC_JOIN_TOKEN` holds what is no token. The text is not in the error.
+    #[error("RPC_JOIN_TOKEN: {0}")]
+    Token(InvalidToken),
+    /// Some of the variables that name credentials are set, and some are not.
+    #[error("set all of RPC_TLS_CA, RPC_TLS_CERT and RPC_TLS_KEY, or none")]
+    PartOfCredentials,
+    /// The files that `RPC_TLS_CA`, `RPC_TLS_CERT` and `RPC_TLS_KEY` name are of no use.
+    #[error("the credentials of RPC_TLS_CA, RPC_TLS_CERT and RPC_TLS_KEY are of no use")]
+    Credentials(#[from] SecurityError),
     /// The store could not be hosted.
     #[error("the store of the job cannot listen on {address}; choose another --master-addr or --master-port")]
     Store {

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use crate::error::LaunchError;
 use crate::outcome::Outcome;
 use crate::output::{Output, OutputMode};
-use crate::placement::{self, Job, Shape};
+use crate::placement::{self, Job, Shape, Variables};
 use crate::process::{self, Parent};
+use crate::security::Security;
 use crate::stop::StopSignals;
 use crate::store;
 use crate::supervise::{Worker, supervise};
@@ -30,7 +31,7 @@ use crate::supervise::{Worker, supervise};
 pub struct Launch {
     program: PathBuf,
     args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
+    env: Variables,
     backend: Option<String>,
     shape: Shape,
     master_addr: Option<String>,
@@ -52,7 +53,7 @@ impl Launch {
         Self {
             program: program.into(),
             args: Vec::new(),
-            env: Vec::new(),
+            env: Variables::default(),
             backend: None,
             shape: Shape { nproc: 1, nnodes: 1, node_rank: 0 },
             master_addr: None,
@@ -72,9 +73,10 @@ impl Launch {
         self
     }
 
-    /// Adds an environment variable. It wins over those of [`placement`].
+    /// Adds an environment variable. It wins over those of [`placement`]. That includes `RPC_JOIN_TOKEN` and the
+    /// variables of credentials, which the launcher then uses as well.
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.env.push((key.into(), value.into()));
+        self.env.0.push((key.into(), value.into()));
         self
     }
 
@@ -98,8 +100,9 @@ impl Launch {
     }
 
     /// Where the workers reach the store: an address of node 0, the same on all machines. The default is
-    /// 127.0.0.1, for one machine. Any other than loopback is refused on node 0 unless `RPC_INSECURE` is `1`,
-    /// by [`Launch::env`] or in this process's environment.
+    /// 127.0.0.1, for one machine. Several machines that meet at any other than loopback need a token or credentials
+    /// in the environment, the same on each ([`placement`]); `RPC_INSECURE=1` does without, in a network in which
+    /// every machine is trusted.
     pub fn master_addr(mut self, addr: impl Into<String>) -> Self {
         self.master_addr = Some(addr.into());
         self
@@ -209,24 +212,18 @@ impl Launch {
             (None, 1) => placement::random_job_id()?,
             (None, _) => placement::shared_job_id(&master_addr, master_port),
         };
+        let nnodes = self.shape.nnodes;
+        let variable = |name: &str| self.env.or_inherited(name);
+        let security = Security::new(variable, nnodes, &master_addr, master_port)?;
         let mut hosted = None;
         if self.shape.node_rank == 0 {
-            let (nnodes, insecure) = (self.shape.nnodes, self.is_insecure());
-            let address = store::listen_address(&master_addr, master_port, nnodes, insecure)?;
-            let server = store::host(&address).await?;
+            let address = store::listen_address(&master_addr, master_port, nnodes);
+            let server = store::host(&address, &security.store).await?;
             master_port = server.local_addr().port();
             hosted = Some(server);
         }
-        let (backend, env) = (self.backend.clone(), self.env.clone());
-        Ok((Job { shape: self.shape, master_addr, master_port, id, backend, env }, hosted))
-    }
-
-    /// What the workers will be told about the network.
-    fn is_insecure(&self) -> bool {
-        let own = self.env.iter().rev().find(|(name, _)| name == store::INSECURE_VARIABLE);
-        let value =
-            own.map(|(_, value)| value.clone()).or_else(|| std::env::var_os(store::INSECURE_VARIABLE));
-        value.is_some_and(|value| value == "1")
+        let (backend, token, env) = (self.backend.clone(), security.made, self.env.clone());
+        Ok((Job { shape: self.shape, master_addr, master_port, id, backend, token, env }, hosted))
     }
 
     async fn start(&self, job: &Job, output: &mut Output) -> Result<(Vec<Worker>, Parent), LaunchError> {

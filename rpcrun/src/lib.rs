@@ -17,6 +17,10 @@
 //!
 //! **Start** with [`Launch`]. What a worker finds in its environment is written at [`placement`].
 //!
+//! The store that it hosts is for the job's workers: they prove to have its token, which they find in their
+//! environment (`RPC_JOIN_TOKEN`). On one machine the launcher makes one; for several machines each launcher has
+//! to be given the same, or credentials.
+//!
 //! **It promises** that no worker outlives the launch: when one fails, or the launcher is told to stop, the
 //! others get SIGTERM and, after a grace period, SIGKILL; when the future of [`Launch::run`] is dropped they get
 //! SIGKILL; and on Linux the kernel kills them when the launcher itself dies. **It leaves to you** what a worker
@@ -36,6 +40,7 @@ mod stop;
 
 pub mod placement;
 mod process;
+mod security;
 mod store;
 mod supervise;
 

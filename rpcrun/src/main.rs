@@ -18,6 +18,9 @@ const NOT_FOUND: u8 = 127;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = cli.check() {
+        error.exit();
+    }
     match cli.launch().run().await {
         Ok(outcome) => {
             if !outcome.success() {

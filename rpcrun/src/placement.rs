@@ -10,10 +10,17 @@
 //! | `RPC_STORE_HOSTED` | `1`: the launcher hosts the store, so rank 0 must not |
 //! | `RPC_JOB_ID` | the same for all workers of the job |
 //! | `RPC_BACKEND` | only if a backend was chosen |
+//! | `RPC_JOIN_TOKEN` | the job's secret, new for each launch; not set if the launcher's environment has one, or credentials |
 //!
 //! The rest of the launcher's environment is inherited, except the variables of torchrun that speak of its
 //! own store and restarts: `TORCHELASTIC_USE_AGENT_STORE`, `TORCHELASTIC_RUN_ID` and
 //! `TORCHELASTIC_RESTART_COUNT`.
+//!
+//! # The job's secret
+//! Whoever has `RPC_JOIN_TOKEN` can join the job, and who has not cannot. Launchers on several machines make none,
+//! since each would make another: there the user sets it for all of them, or `RPC_TLS_CA`, `RPC_TLS_CERT` and
+//! `RPC_TLS_KEY`, which go before it. Those variables are inherited as they are. A program that says by itself what
+//! protects it has to agree with them, for they are what the launcher's store asks for.
 //!
 //! # The job's id
 //! On one machine it is random. Launchers on several machines cannot agree on a random one without talking,
@@ -22,8 +29,12 @@
 //! ends with it.
 
 use std::ffi::OsString;
+use std::fmt;
+
+use rpc_core::JoinToken;
 
 use crate::error::LaunchError;
+use crate::security::TOKEN_VARIABLE;
 
 /// Variables of other launchers that would contradict ours.
 pub(crate) const REMOVED: &[&str] =
@@ -69,8 +80,10 @@ pub(crate) struct Job {
     pub(crate) master_port: u16,
     pub(crate) id: String,
     pub(crate) backend: Option<String>,
+    /// The job's secret, if it was made here.
+    pub(crate) token: Option<JoinToken>,
     /// The user's variables, applied last.
-    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) env: Variables,
 }
 
 impl Job {
@@ -88,7 +101,27 @@ impl Job {
         ];
         pairs.extend(self.backend.clone().map(|backend| ("RPC_BACKEND", backend)));
         let ours = pairs.into_iter().map(|(key, value)| (key.into(), value.into()));
-        ours.chain(self.env.iter().cloned()).collect()
+        // One is made only if the user's variables have none; set to nothing is not set.
+        let token = self.token.as_ref().map(|token| (TOKEN_VARIABLE.into(), token.expose().into()));
+        ours.chain(self.env.0.iter().cloned()).chain(token).collect()
+    }
+}
+
+/// Environment variables that the user gives to the workers. A value may be a secret, so only names are shown.
+#[derive(Clone, Default)]
+pub(crate) struct Variables(pub(crate) Vec<(OsString, OsString)>);
+
+impl Variables {
+    /// What the workers will find: of these the last one of that name, else that of this process.
+    pub(crate) fn or_inherited(&self, name: &str) -> Option<String> {
+        let own = self.0.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+        own.or_else(|| std::env::var_os(name)).map(|value| value.to_string_lossy().into_owned())
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -114,7 +147,8 @@ mod tests {
             master_port: 29500,
             id: shared_job_id("10.0.0.1", 29500),
             backend: None,
-            env: Vec::new(),
+            token: None,
+            env: Variables::default(),
         }
     }
 
@@ -138,8 +172,24 @@ mod tests {
     fn the_users_variables_win() {
         let mut job = job(Shape { nproc: 1, nnodes: 1, node_rank: 0 });
         job.backend = Some("tcp".to_owned());
-        job.env.push(("RPC_BACKEND".into(), "mine".into()));
+        job.env.0.push(("RPC_BACKEND".into(), "mine".into()));
         assert_eq!(value(&job.environment(0), "RPC_BACKEND").as_deref(), Some("mine"));
+    }
+
+    #[test]
+    fn the_jobs_secret_reaches_the_workers_and_no_log() {
+        let mut job = job(Shape { nproc: 1, nnodes: 1, node_rank: 0 });
+        let token = JoinToken::random().unwrap();
+        job.token = Some(token.clone());
+        assert_eq!(value(&job.environment(0), TOKEN_VARIABLE).as_deref(), Some(token.expose()));
+        job.env.0.push((TOKEN_VARIABLE.into(), "".into()));
+        assert_eq!(value(&job.environment(0), TOKEN_VARIABLE).as_deref(), Some(token.expose()));
+        job.env.0.push((TOKEN_VARIABLE.into(), "given-0123456789abcdef".into()));
+        job.token = None;
+        assert_eq!(value(&job.environment(0), TOKEN_VARIABLE).as_deref(), Some("given-0123456789abcdef"));
+        job.token = Some(token.clone());
+        let shown = format!("{job:?}");
+        assert!(!shown.contains(token.expose()) && !shown.contains("given-"), "{shown}");
     }
 
     #[test]

@@ -118,6 +118,27 @@ fn the_environment_can_be_extended() {
     assert_eq!(text(&output.stdout), "[worker0] 1=2 tcp\n");
 }
 
+/// Everybody on a machine can read everybody's command lines.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_jobs_token_is_on_no_command_line_and_in_no_output() {
+    let script = "echo $RPC_JOIN_TOKEN; cat /proc/$PPID/cmdline /proc/$$/cmdline | tr '\\0' ' '; echo";
+    let output = rpcrun(&[], script).env_remove("RPC_JOIN_TOKEN").output().unwrap();
+    let said = text(&output.stdout);
+    let (token, lines) = said.strip_prefix("[worker0] ").unwrap().split_once('\n').unwrap();
+    assert!(token.len() == 64 && lines.contains("rpcrun") && !lines.contains(token), "{said}");
+
+    let given = "0123456789abcdef0123456789abcdef";
+    for args in [&["-n", "2"][..], &["--master-addr", "no-such-host.invalid"]] {
+        let output = rpcrun(args, "exit 3").env("RPC_JOIN_TOKEN", given).output().unwrap();
+        assert!(!output.status.success());
+        assert!(!text(&output.stdout).contains(given) && !text(&output.stderr).contains(given));
+    }
+    let refused = rpcrun(&["--env", &format!("RPC_JOIN_TOKEN={given}")], "exit 0").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(!text(&refused.stderr).contains(given), "{}", text(&refused.stderr));
+}
+
 #[test]
 fn ctrl_c_reaches_the_workers_and_a_job_that_handles_it_succeeds() {
     let script = "trap 'echo caught; exit 0' INT; echo ready; sleep 1000 & wait";
@@ -219,8 +240,14 @@ fn a_missing_program_is_127_and_one_that_cannot_run_126() {
 fn help_has_examples_and_exit_codes() {
     let output = Command::new(env!("CARGO_BIN_EXE_rpcrun")).arg("--help").output().unwrap();
     let help = text(&output.stdout);
-    for word in ["Examples:", "rpcrun --nproc 4 --", "--nnodes 2 --node-rank 0", "Exit code:", "MASTER_ADDR"]
-    {
+    for word in [
+        "Examples:",
+        "rpcrun --nproc 4 --",
+        "--nnodes 2 --node-rank 0",
+        "Exit code:",
+        "MASTER_ADDR",
+        "RPC_JOIN_TOKEN",
+    ] {
         assert!(help.contains(word), "{word} is missing from\n{help}");
     }
 }

@@ -8,11 +8,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rpc_core::Store as _;
-use rpc_rendezvous::TcpStore;
+use rpc_core::{Denial, JoinToken, Store as _, StoreError};
+use rpc_rendezvous::{StoreSecurity, TcpStore};
 use rpcrun::{Launch, LaunchError, Line, OutputMode, Stream};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+async fn connect(address: &str, token: JoinToken) -> Result<TcpStore, StoreError> {
+    TcpStore::connect_secured(address, Duration::from_secs(10), &StoreSecurity::Token { token }).await
+}
 
 /// A job of shell scripts.
 fn sh(script: &str) -> Launch {
@@ -87,6 +93,7 @@ async fn another_machine_has_the_ranks_after_the_first_and_the_same_job_id() {
     let lines = Collected::default();
     let launch = sh("echo $RANK $WORLD_SIZE $LOCAL_RANK $MASTER_ADDR:$MASTER_PORT $RPC_JOB_ID");
     let launch = launch.nproc(2).node(1, 2).master_addr("node0").master_port(29500).output(lines.mode());
+    let launch = launch.env("RPC_JOIN_TOKEN", TOKEN);
     assert!(launch.run().await.unwrap().success());
     assert_eq!(lines.of(2), ["2 4 0 node0:29500 node0:29500"]);
     assert_eq!(lines.of(3), ["3 4 1 node0:29500 node0:29500"]);
@@ -96,12 +103,16 @@ async fn another_machine_has_the_ranks_after_the_first_and_the_same_job_id() {
 async fn the_store_listens_before_the_first_worker_runs_and_while_one_runs() {
     let (send, mut receive) = mpsc::channel(8);
     let gate = Fifo::new();
-    let script = "echo $MASTER_PORT; read go < $GATE";
+    let script = "echo $MASTER_PORT; echo $RPC_JOIN_TOKEN; read go < $GATE";
     let lines = OutputMode::lines(move |line| send.try_send(line.text().into_owned()).unwrap());
     let job = tokio::spawn(sh(script).env("GATE", &gate.path).output(lines).run());
 
     let port: u16 = receive.recv().await.unwrap().parse().unwrap();
-    let store = TcpStore::connect(&format!("127.0.0.1:{port}"), Duration::from_secs(10)).await.unwrap();
+    let token = JoinToken::new(&receive.recv().await.unwrap()).unwrap();
+    let address = format!("127.0.0.1:{port}");
+    let stranger = TcpStore::connect(&address, Duration::from_secs(10)).await;
+    assert!(matches!(stranger, Err(StoreError::Denied { cause: Denial::TokenMissing, .. })), "{stranger:?}");
+    let store = connect(&address, token).await.unwrap();
     assert_eq!(store.add("workers", 1).await.unwrap(), 1);
     std::fs::write(&gate.path, "go\n").unwrap();
     assert!(job.await.unwrap().unwrap().success());
@@ -223,13 +234,64 @@ async fn a_taken_master_port_is_a_typed_error() {
     assert!(matches!(error, LaunchError::Store { .. }), "{error:?}");
 }
 
+/// A job at a host that is not loopback by its name, though the system takes it for this machine.
+fn over_the_network(nnodes: u32) -> Launch {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    sh("exit 0").node(0, nnodes).master_addr("0.0.0.0").master_port(port)
+}
+
 #[tokio::test]
-async fn a_store_is_opened_to_the_network_only_if_that_is_said_to_be_trusted() {
-    let launch = || sh("exit 0").master_addr("0.0.0.0");
-    let error = launch().env("RPC_INSECURE", "0").run().await.unwrap_err();
+async fn several_machines_need_a_secret_or_a_network_that_is_said_to_be_trusted() {
+    let launch = || over_the_network(2).env("RPC_JOIN_TOKEN", "").env("RPC_INSECURE", "0");
+    let error = launch().run().await.unwrap_err();
     assert!(matches!(error, LaunchError::OpenStore { .. }), "{error:?}");
-    let outcome = launch().env("RPC_INSECURE", "0").env("RPC_INSECURE", "1").run().await.unwrap();
-    assert!(outcome.success());
+    let error = launch().node(1, 2).run().await.unwrap_err();
+    assert!(matches!(error, LaunchError::OpenStore { .. }), "on the other machines too: {error:?}");
+    let error = launch().env("RPC_JOIN_TOKEN", "secret").run().await.unwrap_err();
+    assert!(matches!(error, LaunchError::Token(_)) && !error.to_string().contains("secret"), "{error:?}");
+    assert!(launch().env("RPC_JOIN_TOKEN", TOKEN).run().await.unwrap().success());
+    assert!(launch().env("RPC_INSECURE", "1").run().await.unwrap().success());
+}
+
+/// With a token of the environment the workers keep it, and the store on the network speaks TLS.
+#[tokio::test]
+async fn a_token_of_the_environment_is_that_of_the_job() {
+    let (send, mut receive) = mpsc::channel(8);
+    let gate = Fifo::new();
+    let lines = OutputMode::lines(move |line| send.try_send(line.text().into_owned()).unwrap());
+    let script = Launch::new("sh").args(["-c", "echo $MASTER_PORT $RPC_JOIN_TOKEN; read go < $GATE"]);
+    let launch = script.master_addr("0.0.0.0").env("GATE", &gate.path).env("RPC_JOIN_TOKEN", TOKEN);
+    let job = tokio::spawn(launch.output(lines).run());
+
+    let line = receive.recv().await.unwrap();
+    let (port, token) = line.split_once(' ').unwrap();
+    assert_eq!(token, TOKEN);
+    let address = format!("0.0.0.0:{port}");
+    let store = connect(&address, JoinToken::new(TOKEN).unwrap()).await.unwrap();
+    assert_eq!(store.add("workers", 1).await.unwrap(), 1);
+    let stranger = connect(&address, JoinToken::random().unwrap()).await;
+    assert!(matches!(stranger, Err(StoreError::Denied { cause: Denial::TokenDiffers, .. })), "{stranger:?}");
+    std::fs::write(&gate.path, "go\n").unwrap();
+    assert!(job.await.unwrap().unwrap().success());
+}
+
+#[tokio::test]
+async fn each_launch_has_a_secret_of_its_own_that_is_not_shown() {
+    let mut secrets = Vec::new();
+    for set_to_nothing in [false, true] {
+        let lines = Collected::default();
+        let mut launch = sh("echo $RPC_JOIN_TOKEN").nproc(2).output(lines.mode());
+        if set_to_nothing {
+            launch = launch.env("RPC_JOIN_TOKEN", "");
+        }
+        assert!(launch.run().await.unwrap().success());
+        assert_eq!(lines.of(0), lines.of(1));
+        assert_eq!(lines.of(0)[0].len(), 64, "256 bits");
+        secrets.push(lines.of(0));
+    }
+    assert_ne!(secrets[0], secrets[1]);
+    let shown = format!("{:?}", sh("exit 0").env("RPC_JOIN_TOKEN", TOKEN));
+    assert!(shown.contains("RPC_JOIN_TOKEN") && !shown.contains(TOKEN), "{shown}");
 }
 
 #[tokio::test]

@@ -57,9 +57,10 @@ impl OpenStore {
 /// warning says so. A store in a file is guarded by the file's permissions, whatever `security` is.
 ///
 /// # Errors
-/// [`StoreError::Denied`] if the store and this process do not trust each other, which on rank 0 can be the store of
-/// another job at the same address; [`StoreError::NotAStore`] if something else holds the port, [`StoreError::Unreachable`] if nobody hosted
-/// the store within `timeout`, [`StoreError::Io`] if the port or file cannot be had.
+/// [`StoreError::Denied`] if the store and this process do not trust each other, which can be the store of another
+/// job at the same address; [`StoreError::NotAStore`] if something else holds the port,
+/// [`StoreError::Unreachable`] if nobody hosted the store within `timeout`, [`StoreError::Io`] if the port or
+/// file cannot be had.
 ///
 /// # Cancel safety
 /// Dropping the future closes what it had opened.
