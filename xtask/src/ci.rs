@@ -42,11 +42,22 @@ fn run_step(sh: &Shell, step: StepName) -> Result<Done> {
 
 /// Features only add: the facade has to build with every choice of them.
 fn features(sh: &Shell) -> Result<()> {
-    for choice in ["--no-default-features", "--no-default-features --features tcp", "--all-features"] {
-        let choice = choice.split(' ');
-        cmd!(sh, "cargo clippy --package rpc --lib {choice...} -- -D warnings").run()?;
+    let features = features_of(&sh.read_file("rpc/Cargo.toml")?);
+    for choice in 0..1_u32 << features.len() {
+        let chosen = features.iter().enumerate().filter(|(place, _)| choice >> place & 1 == 1);
+        let chosen = chosen.map(|(_, feature)| feature.as_str()).collect::<Vec<_>>().join(",");
+        cmd!(sh, "cargo clippy --package rpc --lib --no-default-features --features {chosen} -- -D warnings")
+            .run()?;
     }
     Ok(())
+}
+
+/// The names under `[features]` in a manifest, but `default`.
+fn features_of(manifest: &str) -> Vec<String> {
+    let section = manifest.lines().skip_while(|line| *line != "[features]").skip(1);
+    let entries = section.take_while(|line| !line.starts_with('['));
+    let names = entries.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    names.filter(|name| !name.starts_with('#') && *name != "default").map(str::to_owned).collect()
 }
 
 fn test(sh: &Shell) -> Result<()> {
@@ -69,4 +80,15 @@ fn deny(sh: &Shell) -> Result<Done> {
 /// Whether `cargo subcommand` is installed.
 fn has(sh: &Shell, subcommand: &str) -> bool {
     cmd!(sh, "cargo {subcommand} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::features_of;
+
+    #[test]
+    fn features_are_read_from_the_manifest() {
+        let manifest = "[package]\nname = \"x\"\n[features]\ndefault = [\"a\"]\n# A = b.\na = []\nb = [\"a\"]\n\n[lib]\nc = 1\n";
+        assert_eq!(features_of(manifest), ["a", "b"]);
+    }
 }

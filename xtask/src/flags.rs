@@ -102,7 +102,7 @@ pub(crate) enum StepName {
     Tidy,
     /// Lints of everything with all features; warnings are errors
     Clippy,
-    /// The facade with no feature, with each alone, and with all
+    /// The facade with every choice of its features
     Features,
     /// The documentation builds without a warning
     Docs,

@@ -10,5 +10,7 @@ mod leaving;
 #[cfg(not(feature = "tcp"))]
 mod no_backend;
 mod own_agent;
+#[cfg(all(feature = "tcp", feature = "tls"))]
+mod security;
 #[cfg_attr(not(feature = "tcp"), expect(dead_code, reason = "without a backend no job starts"))]
 mod support;
