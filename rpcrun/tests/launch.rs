@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rpc_core::{Denial, JoinToken, Store as _, StoreError};
 use rpc_rendezvous::{StoreSecurity, TcpStore};
+use rpc_security::Credentials;
 use rpcrun::{Launch, LaunchError, Line, OutputMode, Stream};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -271,6 +272,49 @@ async fn a_token_of_the_environment_is_that_of_the_job() {
     assert_eq!(store.add("workers", 1).await.unwrap(), 1);
     let stranger = connect(&address, JoinToken::random().unwrap()).await;
     assert!(matches!(stranger, Err(StoreError::Denied { cause: Denial::TokenDiffers, .. })), "{stranger:?}");
+    std::fs::write(&gate.path, "go\n").unwrap();
+    assert!(job.await.unwrap().unwrap().success());
+}
+
+/// Files of credentials for 127.0.0.1, as `RPC_TLS_CA`, `RPC_TLS_CERT` and `RPC_TLS_KEY` name them.
+fn credentials(dir: &TempDir) -> [PathBuf; 3] {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca = authority.self_signed(&key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap().pem();
+    [("ca.pem", ca), ("cert.pem", certificate), ("key.pem", key.serialize_pem())].map(|(name, text)| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    })
+}
+
+#[tokio::test]
+async fn credentials_of_the_environment_guard_the_store_in_place_of_a_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let [ca, certificate, key] = credentials(&dir);
+    let (send, mut receive) = mpsc::channel(8);
+    let gate = Fifo::new();
+    let lines = OutputMode::lines(move |line| send.try_send(line.text().into_owned()).unwrap());
+    let launch = sh("echo $MASTER_PORT; echo token:$RPC_JOIN_TOKEN; read go < $GATE")
+        .env("GATE", &gate.path)
+        .env("RPC_TLS_CA", &ca)
+        .env("RPC_TLS_CERT", &certificate)
+        .env("RPC_TLS_KEY", &key);
+    let job = tokio::spawn(launch.output(lines).run());
+
+    let address = format!("127.0.0.1:{}", receive.recv().await.unwrap());
+    assert_eq!(receive.recv().await.unwrap(), "token:", "none is made");
+    let stranger = connect(&address, JoinToken::random().unwrap()).await;
+    assert!(matches!(stranger, Err(StoreError::Denied { cause: Denial::TlsExpected, .. })), "{stranger:?}");
+    let identity = Credentials::from_files(ca, certificate, key).unwrap().identity().clone();
+    let security = StoreSecurity::Ca { identity };
+    let store = TcpStore::connect_secured(&address, Duration::from_secs(10), &security).await.unwrap();
+    assert_eq!(store.add("workers", 1).await.unwrap(), 1);
     std::fs::write(&gate.path, "go\n").unwrap();
     assert!(job.await.unwrap().unwrap().success());
 }

@@ -40,7 +40,8 @@ fn run_step(sh: &Shell, step: StepName) -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// Features only add: the facade has to build with every choice of them.
+/// Features only add: the facade has to build with every choice of them, and what a crate does without TLS has
+/// tests of its own.
 fn features(sh: &Shell) -> Result<()> {
     let features = features_of(&sh.read_file("rpc/Cargo.toml")?);
     for choice in 0..1_u32 << features.len() {

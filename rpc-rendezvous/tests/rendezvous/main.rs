@@ -8,3 +8,5 @@ mod secured;
 mod stores;
 mod support;
 mod tcp;
+#[cfg(not(feature = "tls"))]
+mod without_tls;
