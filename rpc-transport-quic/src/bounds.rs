@@ -39,9 +39,13 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Silence after which a link has failed.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(25);
 /// How often it is looked at whether links have heard of their peers.
-pub(crate) const VIGIL_INTERVAL: Duration = Duration::from_millis(500);
+pub(crate) const VIGIL_INTERVAL: Duration = Duration::from_millis(125);
 /// Looks in a row without a sign of a peer before its port is knocked at.
-pub(crate) const VIGIL_LOOKS: u32 = 3;
+pub(crate) const LOOKS_IDLE: u32 = 12;
+/// The same where something has been sent lately.
+pub(crate) const LOOKS_ACTIVE: u32 = 3;
+/// Looks that count as lately.
+pub(crate) const LOOKS_LATELY: u32 = 40;
 /// How long a knock waits for its refusal.
 pub(crate) const KNOCK_TIME: Duration = Duration::from_millis(500);
 /// Knocks at a time.

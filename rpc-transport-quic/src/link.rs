@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     write: Mutex<WriteState>,
     /// Bytes in `write` that the connection has not taken. Written under its lock only, read without.
     queued: AtomicU64,
+    /// Frames that have been sent. Written under the lock of `write` only.
+    sent: AtomicU64,
     /// The receiver is to end at its next poll, whatever has arrived.
     cut: AtomicBool,
     /// Where the receiver stands; the task waits for its end after an orderly close.
@@ -108,6 +110,7 @@ impl Shared {
             }),
             connection,
             queued: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             cut: AtomicBool::new(false),
             reading: watch::Sender::new(Reading::Open),
             write_ended: watch::Sender::new(false),
@@ -126,6 +129,10 @@ impl Shared {
     /// Datagrams of this connection that have come so far.
     pub(crate) fn datagrams_received(&self) -> u64 {
         self.connection.stats().udp_rx.datagrams
+    }
+
+    pub(crate) fn frames_sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     pub(crate) fn queued_bytes(&self) -> u64 {
@@ -155,6 +162,7 @@ impl Shared {
         }
         let bytes = state.outbox.push(frame);
         self.set_queued(self.queued_bytes() + bytes);
+        self.sent.store(self.frames_sent() + 1, Ordering::Relaxed);
         match flush {
             Flush::Now => self.write_as_caller(state),
             Flush::Later => {}

@@ -5,11 +5,12 @@
 //! because it has no one peer. So a *knock* is a socket of its own, connected to the peer's address: it sends
 //! one datagram that no QUIC implementation answers, and is told by the system if the port is closed.
 //!
-//! A link whose peer has not been heard of for [`VIGIL_LOOKS`] looks, while every peer says something each
-//! [`KEEP_ALIVE`](crate::bounds::KEEP_ALIVE), is knocked at; if that is refused the link has failed. So a dead
-//! process is noticed within about two seconds wherever refusals get through, and after
-//! [`IDLE_TIMEOUT`](crate::bounds::IDLE_TIMEOUT) elsewhere. A process that lives and is busy or stopped
-//! has its port open, and is left alone.
+//! Every living peer says something each [`KEEP_ALIVE`](crate::bounds::KEEP_ALIVE). So a link is knocked at when its peer
+//! has not been heard of for [`LOOKS_IDLE`] looks; if that is refused the link has failed. Where something has been
+//! sent lately somebody may be waiting for an answer, and [`LOOKS_ACTIVE`] are enough: more knocks, and death
+//! is noticed within half a second instead of two. Where refusals do not get through it takes
+//! [`IDLE_TIMEOUT`](crate::bounds::IDLE_TIMEOUT). A process that lives and is busy or stopped has its port open, and is
+//! left alone.
 //!
 //! A refusal can be forged, by who guesses a port among some 28,000 while a peer is silent that is not dead.
 //! That ends a link, as a forged reset ends a TCP connection.
@@ -23,7 +24,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::bounds::{KNOCK_TIME, KNOCKS_MAX, VIGIL_INTERVAL, VIGIL_LOOKS};
+use crate::bounds::{KNOCK_TIME, KNOCKS_MAX, LOOKS_ACTIVE, LOOKS_IDLE, LOOKS_LATELY, VIGIL_INTERVAL};
 use crate::link::Shared;
 
 /// No QUIC packet: the bit that all of them have is missing, and it is too short.
@@ -43,18 +44,22 @@ struct Guest {
 #[derive(Debug, Default)]
 struct Silence {
     heard: u64,
+    /// Looks since then.
     looks: u32,
+    sent: u64,
+    /// Looks since then.
+    unsent: u32,
 }
 
 impl Silence {
-    /// Takes the count of datagrams that have come so far; says whether to knock now.
-    fn look(&mut self, heard: u64) -> bool {
-        if heard != self.heard {
-            *self = Self { heard, looks: 0 };
-            return false;
-        }
-        self.looks += 1;
-        self.looks.is_multiple_of(VIGIL_LOOKS)
+    /// Takes the counts of datagrams that have come and of frames that have been sent so far; says whether to knock
+    /// now.
+    fn look(&mut self, heard: u64, sent: u64) -> bool {
+        self.unsent = if sent == self.sent { self.unsent.saturating_add(1) } else { 0 };
+        self.looks = if heard == self.heard { self.looks + 1 } else { 0 };
+        (self.heard, self.sent) = (heard, sent);
+        let patience = if self.unsent < LOOKS_LATELY { LOOKS_ACTIVE } else { LOOKS_IDLE };
+        self.looks > 0 && self.looks.is_multiple_of(patience)
     }
 }
 
@@ -69,7 +74,7 @@ impl Watched {
         let mut silent = Vec::new();
         self.0.lock().retain_mut(|guest| {
             let Some(link) = guest.link.upgrade() else { return false };
-            if guest.silence.look(link.datagrams_received()) {
+            if guest.silence.look(link.datagrams_received(), link.frames_sent()) {
                 silent.push(link);
             }
             true
@@ -138,14 +143,30 @@ pub(crate) async fn knock(peer: SocketAddr) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    /// After how many looks at a peer that says no more it is knocked at.
+    fn knock_after(silence: &mut Silence, heard: u64, sent: u64) -> u32 {
+        (1..1_000).find(|_| silence.look(heard, sent)).expect("at some time")
+    }
+
     #[test]
     fn only_a_row_of_silent_looks_is_a_reason_to_knock() {
-        let mut silence = Silence::default();
-        assert!(!silence.look(5));
-        assert!(!silence.look(5) && !silence.look(5));
-        assert!(!silence.look(6), "a sign of life starts the count anew");
-        assert!(!silence.look(6) && !silence.look(6) && silence.look(6));
-        assert!(!silence.look(6), "the next knock comes after as long a silence");
+        let mut silence = Silence { unsent: LOOKS_LATELY, ..Silence::default() };
+        for heard in 1..1_000 {
+            assert!(!silence.look(heard / 2, 0), "somebody who is heard at every second look is there");
+        }
+        assert_eq!(knock_after(&mut silence, 1_000, 0), LOOKS_IDLE + 1, "the first one has heard something");
+        assert_eq!(
+            knock_after(&mut silence, 1_000, 0),
+            LOOKS_IDLE,
+            "the next knock comes after as long a silence"
+        );
+    }
+
+    #[test]
+    fn who_has_been_sent_something_lately_is_looked_at_more_closely() {
+        let mut silence = Silence { unsent: LOOKS_LATELY, ..Silence::default() };
+        assert!(!silence.look(7, 1));
+        assert_eq!(knock_after(&mut silence, 7, 1), LOOKS_ACTIVE);
     }
 
     #[tokio::test]

@@ -13,12 +13,19 @@ const DEFAULT: &str = "tcp";
 /// [`WorkerBuilder::backends`](crate::WorkerBuilder::backends).
 ///
 /// ```
-/// assert_eq!(rpc::default_backends().names().collect::<Vec<_>>(), ["tcp"]);
+/// # #[cfg(feature = "tcp")]
+/// assert!(rpc::default_backends().get("tcp").is_ok()); // feature `tcp`, on by default
+/// # #[cfg(feature = "quic")]
+/// assert!(rpc::default_backends().get("quic").is_ok()); // feature `quic`
 /// ```
 pub fn default_backends() -> BackendRegistry {
     let mut registry = BackendRegistry::new();
+    #[cfg(feature = "quic")]
+    registry.register(rpc_transport_quic::backend()).expect("a new registry has no quic");
+    #[cfg(not(feature = "quic"))]
+    registry.note_absent("quic", "quic");
     #[cfg(feature = "tcp")]
-    registry.register(rpc_transport_tcp::backend()).expect("an empty registry has no tcp");
+    registry.register(rpc_transport_tcp::backend()).expect("a new registry has no tcp");
     #[cfg(not(feature = "tcp"))]
     registry.note_absent("tcp", "tcp");
     registry

@@ -75,6 +75,9 @@
 //! # Crate features
 //! - **`tcp`** (default): the TCP backend, named `tcp`. Without any backend the crate builds, and
 //!   initialising says what is missing.
+//! - **`quic`**: the QUIC backend, named `quic`, picked with [`WorkerBuilder::backend`], `RPC_BACKEND` or
+//!   `rpcrun --backend`. Its links are always encrypted, a lost packet holds up one message and not all, and a change
+//!   of address ends nothing. On one machine and on networks that lose nothing TCP is faster.
 //! - **`tls`** (default): certificates and encryption, which addresses other than loopback need ([`Security`]).
 //! - **`ndarray`**: conversions between [`Tensor`] and `ndarray` arrays that share the bytes.
 #![forbid(unsafe_code)]

@@ -510,6 +510,7 @@ impl Shared {
         // Told to hurry, it has not waited for references that were about to be dropped.
         let is_drained = is_graceful && !self.hurried.load(Ordering::Relaxed);
         if let Some(registry) = self.registry.get().filter(|_| is_drained) {
+            registry.lost(report.lost.iter().map(|worker| worker.id));
             let leaked = registry.leaks().judge(self.leaving.leaks)?;
             (report.leaks, report.leaks_more) = (leaked.leaks, leaked.more);
         }

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn backends_are_those_of_the_build() {
-        assert_eq!(args("integration --backend all").backends().unwrap(), ["tcp"]);
+        assert_eq!(args("integration --backend all").backends().unwrap(), ["quic", "tcp"]);
         let error = args("integration --backend pigeon").backends().unwrap_err().to_string();
         assert!(error.contains("pigeon") && error.contains("tcp"), "{error}");
     }

@@ -96,6 +96,12 @@ impl Registry {
         self.change(|state| state.begin_leaving(order));
     }
 
+    /// Says that the processes of `workers` have died, as a graceful shutdown of the agent has found out. What they
+    /// held is let go, so that it is no leak; the registry may not have noticed by itself yet.
+    pub fn lost(&self, workers: impl IntoIterator<Item = WorkerId>) {
+        self.change(|state| workers.into_iter().for_each(|worker| state.peer_gone(worker)));
+    }
+
     /// This worker's values that still have holders: its leaks, after a graceful shutdown of the agent that
     /// went well, and before [`close`](Self::close). The list is as of now, and asks nobody.
     pub fn leaks(&self) -> LeakReport {

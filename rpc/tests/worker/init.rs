@@ -105,6 +105,7 @@ fn a_store_that_others_can_reach_is_refused_on_every_rank_before_anyone_waits() 
     }
 }
 
+#[cfg(feature = "tcp")] // the port is taken for TCP
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
