@@ -1,13 +1,14 @@
 //! How near a link comes to a bare tokio socket.
 //!
 //! ```text
-//! cargo run --release -p rpc-transport-tcp --example echo_bench [-- NAME [SCALE]]
+//! cargo run --release -p rpc-transport-tcp --features tls --example echo_bench [-- NAME [SCALE]]
 //! ```
 //! `NAME` picks the rows that contain it, `SCALE` multiplies how long they take.
 //!
 //! Two threads with a single-threaded runtime each. Rows: 64-byte echoes with 1, 64 and 1024 in flight, and
 //! uploads of one large part. Columns: a bare socket with the system's options, a bare socket with the
-//! options of a link, the link; then the ratio of the link to the better of the two. The bare sockets use a
+//! options of a link, the link; then the ratio of the link to the better of the two; with the feature `tls` an
+//! encrypted link at last. The bare sockets use a
 //! 4-byte length before each message and write everything that one read has brought at once, which is the
 //! best that can be done by hand. Each figure is the median of several rounds, and rounds alternate, because
 //! machines are noisy.
@@ -18,7 +19,10 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rpc_core::wire::Header;
-use rpc_core::{BindOptions, Body, Flush, Frame, FrameLimits, Link, Part, PartBuf, Transport};
+use rpc_core::{
+    BindOptions, Body, Flush, Frame, FrameLimits, Group, Identity, Incarnation, Link, LinkSecurity, Member,
+    Part, PartBuf, Transport, WorkerId, WorkerInfo, WorkerName,
+};
 use rpc_transport_tcp::TcpTransport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,7 +60,17 @@ enum Way {
     Bare,
     BareTuned,
     Link,
+    #[cfg(feature = "tls")]
+    Encrypted,
 }
+
+const WAYS: &[Way] = &[
+    Way::Bare,
+    Way::BareTuned,
+    Way::Link,
+    #[cfg(feature = "tls")]
+    Way::Encrypted,
+];
 
 fn main() -> io::Result<()> {
     let mut args = std::env::args().skip(1);
@@ -70,13 +84,16 @@ fn main() -> io::Result<()> {
         Job::Upload { bytes: 16 << 20, count: 20 * scale },
         Job::Upload { bytes: 256 << 20, count: 3 * scale },
     ];
-    println!("{:<28} {:>14} {:>14} {:>14} {:>8}", "", "bare", "bare, tuned", "link", "ratio");
+    println!(
+        "{:<28} {:>14} {:>14} {:>14} {:>8} {:>14}",
+        "", "bare", "bare, tuned", "link", "ratio", "encrypted"
+    );
     for job in jobs.into_iter().filter(|job| job.name().contains(&filter)) {
         let mut medians = Vec::new();
-        let mut times = [const { Vec::new() }; 3];
+        let mut times = vec![Vec::new(); WAYS.len()];
         for _ in 0..ROUNDS {
-            for (way, times) in [Way::Bare, Way::BareTuned, Way::Link].into_iter().zip(&mut times) {
-                times.push(run(job, way)?);
+            for (way, times) in WAYS.iter().zip(&mut times) {
+                times.push(run(job, *way)?);
             }
         }
         for times in &mut times {
@@ -86,12 +103,13 @@ fn main() -> io::Result<()> {
         let best = medians[0].min(medians[1]);
         let figures: Vec<_> = medians.iter().map(|&median| job.figure(median)).collect();
         println!(
-            "{:<28} {:>14} {:>14} {:>14} {:>8.2}",
+            "{:<28} {:>14} {:>14} {:>14} {:>8.2} {:>14}",
             job.name(),
             figures[0],
             figures[1],
             figures[2],
-            best / medians[2]
+            best / medians[2],
+            figures.get(3).map_or("-", String::as_str)
         );
     }
     Ok(())
@@ -101,17 +119,37 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
+/// What the links of both ends are protected with; one certificate does for both.
+fn security_of(way: Way) -> io::Result<LinkSecurity> {
+    #[cfg(feature = "tls")]
+    if matches!(way, Way::Encrypted) {
+        let mut security = LinkSecurity::new(rpc_core::Protection::Encryption);
+        security.identity = Some(rpc_security::generate().map_err(io::Error::other)?);
+        return Ok(security);
+    }
+    let _ = way;
+    Ok(LinkSecurity::default())
+}
+
+async fn transport(security: &LinkSecurity) -> io::Result<TcpTransport> {
+    let mut options = BindOptions::new("127.0.0.1:0");
+    options.security = security.clone();
+    let transport = TcpTransport::bind(options).await?;
+    let info = WorkerInfo::new(WorkerName::new("both").map_err(io::Error::other)?, WorkerId(0));
+    let mut member = Member::new(info, Incarnation([0; 16]), "");
+    member.fingerprint = security.identity.as_ref().map(Identity::fingerprint);
+    transport.trust(&Group::new("bench", vec![member]).map_err(io::Error::other)?);
+    Ok(transport)
+}
+
 /// Time of one round, without connecting.
 fn run(job: Job, way: Way) -> io::Result<Duration> {
     let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let security = security_of(way)?;
+    let own_security = security.clone();
     let server = std::thread::spawn(move || -> io::Result<()> {
         runtime()?.block_on(async move {
             match way {
-                Way::Link => {
-                    let transport = TcpTransport::bind(BindOptions::new("127.0.0.1:0")).await?;
-                    let _ = tell.send(transport.local_address());
-                    serve_link(transport.accept().await?).await
-                }
                 Way::Bare | Way::BareTuned => {
                     let listener = TcpListener::bind("127.0.0.1:0").await?;
                     let _ = tell.send(listener.local_addr()?.to_string());
@@ -122,17 +160,22 @@ fn run(job: Job, way: Way) -> io::Result<Duration> {
                         Job::Upload { .. } => swallow_bare(stream).await,
                     }
                 }
+                _ => {
+                    let transport = transport(&security).await?;
+                    let _ = tell.send(transport.local_address());
+                    serve_link(transport.accept().await?).await
+                }
             }
         })
     });
     let address = told.recv().map_err(io::Error::other)?;
     let time = runtime()?.block_on(async {
         match way {
-            Way::Link => {
-                let transport = TcpTransport::bind(BindOptions::new("127.0.0.1:0")).await?;
+            way if !matches!(way, Way::Bare | Way::BareTuned) => {
+                let transport = transport(&own_security).await?;
                 ask_link(transport.connect(&address).await?, job).await
             }
-            Way::Bare | Way::BareTuned => {
+            _ => {
                 let stream = TcpStream::connect(&address).await?;
                 prepare(&stream, way)?;
                 match job {
