@@ -63,8 +63,9 @@
 //! the handler ran and what to do next. **It leaves to you** what happens when a worker dies: the group is
 //! fixed at start, and nobody takes a dead worker's place.
 //!
-//! It is not for networks that you do not trust: this release has no TLS, so workers serve loopback unless
-//! told otherwise ([`Security`]).
+//! **It is closed by default** ([`Security`]): on any address but loopback a worker needs a token of the job, which
+//! `rpcrun` hands out, or certificates, and its links are encrypted. Who has those is trusted;
+//! [`WorkerBuilder::authorize`] says who may call what.
 //!
 //! # Pieces of your own
 //! Functions can be given by hand ([`WorkerBuilder::functions`]), and so can codecs
