@@ -14,7 +14,8 @@ use super::{Options, system};
 /// Operations of a row with many in flight that are in flight at a time.
 pub(crate) const IN_FLIGHT: usize = 64;
 
-type Round = Pin<Box<dyn Future<Output = anyhow::Result<Duration>>>>;
+/// A round under way.
+pub(crate) type Round = Pin<Box<dyn Future<Output = anyhow::Result<Duration>>>>;
 
 /// One line of the table.
 pub(crate) struct Row {
@@ -79,6 +80,11 @@ impl Row {
             })
         };
         Self::new(name, IN_FLIGHT, count, Box::new(round))
+    }
+
+    /// Rounds of a shape of their own: `round` does so many operations and says how long that took.
+    pub(crate) fn rounds(name: &'static str, count: usize, round: impl Fn(usize) -> Round + 'static) -> Self {
+        Self::new(name, 1, count, Box::new(round))
     }
 
     fn new(name: &'static str, in_flight: usize, count: usize, round: Box<dyn Fn(usize) -> Round>) -> Self {
