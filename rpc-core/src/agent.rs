@@ -39,7 +39,7 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     ///
     /// # For implementors
     /// Complete the promise of every reply, whatever happens to the peer. Requests to one worker leave in call
-    /// order; responses may come in any order. A response that arrives when its call has ended, by a timeout
+    /// order, except that one with [bulk](crate::framing) may be overtaken; responses may come in any order. A response that arrives when its call has ended, by a timeout
     /// ([`Promise::give_up`](crate::Promise::give_up)) or a cancellation, completes its promise all the same: if it
     /// is dropped, the [handles](crate::handles) in it stay pinned by the callee until the link goes.
     fn send(&self, to: WorkerId, request: Request) -> Reply;

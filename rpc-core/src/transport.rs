@@ -4,14 +4,18 @@
 //! no worker: the engine does the handshake, matches replies and serves requests.
 //!
 //! # What a link promises
-//! - **LK-1, whole frames in order.** Frames of one lane arrive whole and in the order of `send`. There
-//!   are two lanes, by [`Header::is_urgent`]: urgent frames may overtake others.
+//! - **LK-1, whole frames, in order where it matters.** Frames arrive whole. There are two lanes, by
+//!   [`Header::is_urgent`]. Frames of one lane arrive in the order of `send`, with one exception: a frame *with bulk*
+//!   (a payload or part of [`BULK_MIN`](crate::framing::BULK_MIN) bytes or more), and what follows it in its own lane
+//!   and call, may be overtaken by frames of other calls. Between the lanes there is no order. A frame of call 0
+//!   (handshake, goodbye) overtakes nothing, of either lane, and nothing of its own lane overtakes it.
 //! - **LK-2, bounded reading.** Nothing is allocated for a frame whose header breaks the
 //!   [`FrameLimits`]; such a header is a [`LinkError::Violation`].
 //! - **LK-3, an end.** After the peer or the network has gone, `poll_recv` returns an error or `None`
 //!   within the transport's stated time; it never stays pending for ever.
 //! - **LK-4, nothing blocks.** `send` and `flush` return at once. What `send` has taken is written by
 //!   the transport without further calls.
+//! - **LK-5, small passes large.** A frame without bulk waits for no bulk of other calls, be that queued or on its way.
 
 use std::fmt;
 use std::io;

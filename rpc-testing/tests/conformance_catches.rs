@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use rpc_core::framing::has_bulk;
 use rpc_core::{
     BoxFuture, Close, Flush, Frame, FrameLimits, Link, LinkClosed, LinkError, LinkReceiver, LinkSender,
     Transport, wire,
@@ -30,6 +31,8 @@ enum Fault {
     HasOneLane,
     /// Reading goes on for ever after the end.
     NeverEnds,
+    /// Frames with bulk are lost, and nobody is told.
+    LosesBulk,
     /// A read that was begun must be seen through.
     LosesCancelledReads,
 }
@@ -123,6 +126,9 @@ impl LinkReceiver for BrokenReceiver {
             return Poll::Ready(Ok(Some(frame)));
         }
         let mut frame = match (self.inner.poll_recv(cx), self.fault) {
+            (Poll::Ready(Ok(Some(frame))), Fault::LosesBulk) if has_bulk(&frame) => {
+                return self.poll_recv(cx);
+            }
             (Poll::Ready(Ok(Some(frame))), _) => frame,
             (Poll::Pending, _) => {
                 self.waiting = Some(cx.waker().clone());
@@ -181,8 +187,19 @@ catches! {
     a_wide_handshake: a_new_link_takes_no_more_than_a_handshake catches IgnoresLimits as "expected a violation";
     a_wide_limit: limits_are_for_payload_and_parts_together catches IgnoresLimits as "expected a violation";
     a_forgotten_flush: every_kind_of_flush_delivers catches ForgetsFlush as "in vain for the next frame";
-    a_single_lane: an_urgent_frame_waits_for_one_frame_at_most catches HasOneLane as "before the urgent one";
+    a_single_lane: an_urgent_frame_passes_those_that_wait catches HasOneLane as "before the urgent one";
+    a_large_frame_in_the_way: a_small_frame_passes_a_large_one catches Reorders as "before the small one";
+    a_call_out_of_order: frames_of_a_call_keep_their_order catches Reorders as "overtook another";
+    a_hasty_goodbye: a_goodbye_overtakes_nothing catches Reorders as "the goodbye overtook";
     a_reader_without_end: closing_delivers_what_was_queued catches NeverEnds as "in vain for the end";
     a_dead_peer_unnoticed: dropping_both_halves_ends_the_link catches NeverEnds as "in vain for the end";
+    frames_lost_at_the_close: closing_delivers_what_was_queued catches LosesBulk as "not at its end";
     a_read_lost_when_cancelled: cancelled_reads_lose_nothing catches LosesCancelledReads as "in vain for a frame";
+}
+
+/// On the clock of the system, because the case waits for a thread of its own.
+#[tokio::test]
+#[should_panic(expected = "as if in order")]
+async fn a_loss_that_is_hushed_up() {
+    conformance::a_sender_that_dies_cuts_no_frame_short(broken(Fault::LosesBulk)).await;
 }

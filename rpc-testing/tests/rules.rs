@@ -16,7 +16,7 @@ async fn a_held_frame_keeps_back_its_lane_and_nothing_else() {
     let network = MemoryNetwork::builder().window_bytes(1_000).build();
     let mut pair = Pair::on(&network).await;
     let rule = network.add(Rule::hold().from(A).to(B).kind(Kind::CALL.0).times(1));
-    send(&pair.near, request_of(1, 100_000)); // Held: takes up no window.
+    send(&pair.near, request_of(1, 60_000)); // Held: takes up no window.
     send(&pair.near, request(2));
     send(&pair.near, reply(3));
     send(&pair.far, request(4));
@@ -26,10 +26,25 @@ async fn a_held_frame_keeps_back_its_lane_and_nothing_else() {
     let held = network.held();
     assert_eq!(held.len(), 1);
     assert_eq!((&*held[0].from, &*held[0].to, held[0].header.call), (A, B, 1));
-    assert_eq!((held[0].len_bytes, held[0].stage, rule.hits()), (100_032, Stage::Held, 1));
+    assert_eq!((held[0].len_bytes, held[0].stage, rule.hits()), (60_032, Stage::Held, 1));
 
     rule.release();
     assert_eq!((call(&mut pair.far).await, call(&mut pair.far).await), (1, 2));
+    assert_eq!(network.in_flight(), []);
+}
+
+/// A frame with bulk holds up only what LK-1 says: its own call, and other bulk of its lane.
+#[tokio::test(start_paused = true)]
+async fn a_held_frame_with_bulk_is_passed_by_small_ones_of_other_calls() {
+    let network = MemoryNetwork::new();
+    let mut pair = Pair::on(&network).await;
+    let rule = network.add(Rule::hold().from(A).to(B).kind(Kind::CALL.0).times(1));
+    send(&pair.near, request_of(1, 100_000));
+    send(&pair.near, request(1));
+    send(&pair.near, request(2));
+    assert_eq!((ready_call(&mut pair.far), ready_call(&mut pair.far)), (Some(2), None));
+    rule.release();
+    assert_eq!((call(&mut pair.far).await, call(&mut pair.far).await), (1, 1));
     assert_eq!(network.in_flight(), []);
 }
 

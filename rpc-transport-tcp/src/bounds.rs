@@ -2,17 +2,8 @@
 
 use std::time::Duration;
 
-/// Payloads up to this size are copied into a gathered segment; longer ones are shared.
-pub(crate) const COPIED_PAYLOAD_MAX: usize = 16 << 10;
-/// Parts up to this size are copied into a gathered segment; longer ones are shared.
-pub(crate) const COPIED_PART_MAX: usize = 4 << 10;
-/// Capacity of the first segment of a lane, and of the only one that an idle link keeps.
-pub(crate) const FIRST_SEGMENT_BYTES: usize = 8 << 10;
-/// Capacity of the further segments of a lane that has fallen behind.
-pub(crate) const NEXT_SEGMENT_BYTES: usize = 64 << 10;
-/// Bytes of one lane after which a batch is closed at the next frame boundary: how much of the normal
-/// lane an urgent frame may have to wait for, unless one frame is longer.
-pub(crate) const BATCH_LANE_BYTES: usize = 128 << 10;
+/// Bytes of bulk that are written in one piece: what a small frame may have to wait for, beside what is small too.
+pub(crate) const PIECE_BYTES: usize = 256 << 10;
 /// Slices of one vectored write.
 pub(crate) const SLICES_MAX: usize = 64;
 /// Bytes that a caller of `send` or `flush` writes itself before it leaves the rest to the flusher.
@@ -24,10 +15,7 @@ pub(crate) const FLUSHER_WRITE_BYTES: usize = 1 << 20;
 pub(crate) const READ_BUFFER_IDLE_BYTES: usize = 8 << 10;
 /// Read buffer of a link with much traffic.
 pub(crate) const READ_BUFFER_BUSY_BYTES: usize = 64 << 10;
-/// Payloads up to this size are copied out of the read buffer, which costs less than counting the slices
-/// of it, and keeps a small message that lives long from keeping a whole buffer alive.
-pub(crate) const COPIED_READ_MAX: usize = 256;
-/// Payloads and parts of which more than this is missing are read straight into their own memory.
+/// Pieces of which at least this is missing are read straight into their final memory.
 pub(crate) const DIRECT_READ_MIN: usize = 16 << 10;
 
 /// Bytes that are encrypted at a time, and with their records the most that waits between TLS and a full socket.

@@ -20,7 +20,7 @@
 //! # })?; Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **It promises** what [`rpc_core::Transport`] asks for (LK-1 to LK-4), and that bulk bytes are not copied
+//! **It promises** what [`rpc_core::Transport`] asks for (LK-1 to LK-5), and that bulk bytes are not copied
 //! between the socket and their final, aligned memory (TLS costs two copies). **It leaves to you** which of these
 //! its links are, by [`BindOptions::security`](rpc_core::BindOptions): open to whoever connects, open to who proves to
 //! know the job's token, or encrypted between certificates of the group (TLS 1.3, feature `tls`). There is no
@@ -29,16 +29,17 @@
 //! # How bytes leave
 //! A frame sent with [`Flush::Now`](rpc_core::Flush) is written by the calling thread if nobody else writes
 //! at that moment and the socket has room, so that a lone call costs no change of task. Otherwise it joins
-//! what is queued, and the writer of the moment or the link's task takes it along. A frame is one unit on
-//! the wire: urgent frames overtake others between frames, so a small reply may wait for the rest of one
-//! large message, and for at most one batch of small ones.
+//! what is queued, and the writer of the moment or the link's task takes it along. Large payloads and parts are
+//! [bulk](rpc_core::framing): they travel beside their frames, in pieces. Each write takes what is small, urgent
+//! frames first, and then one piece; so a small frame waits for one batch of small ones and one piece at most, and
+//! for what the socket holds already.
 //!
 //! # How bytes arrive
-//! Small frames are read many at a time into one buffer, and payloads are slices of it. A payload or part
-//! that has not arrived whole is read straight into memory of its own. That memory is allocated when its
-//! turn comes, after the limits have been checked, and is address space until bytes arrive in it: a peer
-//! that announces much and sends little costs little. From 4 MiB on it is asked for in large pages, without
-//! which the system spends more time on making the pages than on moving the bytes.
+//! Small frames are read many at a time into one buffer, and payloads are slices of it. The rest of a piece that
+//! has not arrived whole is read straight into its final memory. That memory is allocated when the first piece
+//! comes, after the limits have been checked, and is address space until bytes arrive in it: a peer that announces
+//! much and sends little costs little. From 4 MiB on it is asked for in large pages, without which the system spends
+//! more time on making the pages than on moving the bytes.
 //!
 //! # How links begin
 //! With a token or certificates a connection is no link until it has proved itself. Such connections are
@@ -53,13 +54,15 @@
 //! | payload that is copied into a write together with others | 16 KiB | longer ones are shared |
 //! | part that is copied into a write together with others | 4 KiB | longer ones are shared |
 //! | small frames that an urgent one may wait for | 128 KiB | |
+//! | a piece of bulk, which a small frame may wait for | 256 KiB | the next one is of another frame's bulk |
 //! | slices of one write | 64 | |
 //! | bytes written by a caller of `send` or `flush` | 256 KiB | the link's task writes the rest |
 //! | bytes written by the link's task in one go | 1 MiB | other tasks of its thread come first |
 //! | memory of an idle link | 8 KiB to write, 8 KiB to read | |
 //! | read buffer of a busy link | 64 KiB | given back when nothing is left to read |
 //! | payload that is copied out of the read buffer | 256 B | longer ones share the buffer |
-//! | rest of a payload or part that is read in place | 16 KiB | shorter ones pass through the buffer |
+//! | rest of a piece that is read in place | 16 KiB | shorter ones pass through the buffer |
+//! | read buffer while bulk is on its way | 8 KiB | what it brings of the next piece has to be copied |
 //! | connections in their handshake | 1,024, for 5 s each | the oldest makes room |
 //! | plain bytes encrypted at a time | 64 KiB | their records go before all else |
 //! | records between TLS and a full socket | 66 KiB | nothing more is encrypted |
@@ -81,7 +84,7 @@
 // Reading order: what waits to be written, who writes it, what comes back, what is in between, where links come
 // from.
 mod bounds;
-mod outbox;
+mod queue;
 
 mod flusher;
 mod link;
@@ -89,7 +92,6 @@ mod sender;
 mod vigil;
 
 mod decoder;
-mod pages;
 mod receiver;
 
 mod channel;

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Everybody else only queues. Nothing is forgotten, because a writer gives up its role only under the lock
-//! and only after it has seen both lanes empty under that same lock.
+//! and only after it has seen the queue empty under that same lock.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -20,6 +20,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use rpc_core::framing::Batch;
 use rpc_core::{Close, Flush, Frame, LinkClosed, LinkError};
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -28,7 +29,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::bounds::{INLINE_WRITE_BYTES, SLICES_MAX};
 use crate::channel::Channel;
-use crate::outbox::{Batch, Outbox};
+use crate::queue::Queue;
 
 /// What the sender, the receiver and the flusher of one link share.
 pub(crate) struct Shared {
@@ -49,7 +50,7 @@ pub(crate) struct Shared {
 
 #[derive(Debug)]
 struct WriteState {
-    outbox: Outbox,
+    queue: Queue,
     /// Belongs to the writer; empty unless the writer is the flusher and the socket is full.
     batch: Batch,
     writer: Writer,
@@ -111,7 +112,7 @@ impl Shared {
             half,
             channel,
             write: Mutex::new(WriteState {
-                outbox: Outbox::default(),
+                queue: Queue::new(),
                 batch: Batch::default(),
                 writer: Writer::Idle,
                 phase: Phase::Open,
@@ -154,7 +155,7 @@ impl Shared {
             drop(state);
             return Err(LinkClosed);
         }
-        let bytes = state.outbox.push(frame);
+        let bytes = state.queue.push(frame);
         self.set_queued(self.queued_bytes() + bytes);
         match flush {
             Flush::Now => self.write_as_caller(state),
@@ -253,8 +254,8 @@ impl Shared {
         let mut left = bytes_max;
         let turn = loop {
             if batch.is_empty() {
-                let WriteState { outbox, .. } = &mut **state;
-                outbox.refill(&mut batch);
+                let uncounted = state.queue.refill(&mut batch);
+                self.set_queued(self.queued_bytes() + uncounted);
                 if batch.is_empty() && state.phase == Phase::Draining {
                     self.channel.end();
                 }
@@ -309,7 +310,7 @@ impl Shared {
         if state.phase != Phase::Closed {
             state.phase = Phase::Closed;
             state.failure = failure;
-            state.outbox = Outbox::default();
+            state.queue = Queue::new();
             state.batch = Batch::default();
             self.set_queued(0);
         }

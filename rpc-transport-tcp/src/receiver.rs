@@ -55,23 +55,24 @@ impl TcpReceiver {
             match read {
                 Ok(0) => return Poll::Ready(self.at_end()),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Poll::Ready(self.at_cut(error));
+                Err(LinkError::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(LinkError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(self.at_cut(LinkError::Io(error)));
                 }
                 Err(error) => {
-                    let error = LinkError::from(error);
-                    self.shared.fail(error.clone());
+                    if matches!(error, LinkError::Io(_)) {
+                        self.shared.fail(error.clone());
+                    }
                     return Poll::Ready(Err(error));
                 }
             }
         }
     }
 
-    /// Reads once, to where the next bytes belong.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Reads once, to where the next bytes belong. A stream that has ended gives 0.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, LinkError>> {
         let half = &mut self.half;
-        if let Some(spare) = self.decoder.direct() {
+        if let Some(spare) = self.decoder.direct()? {
             let mut target = ReadBuf::uninit(spare);
             ready!(self.source.poll_read(half, cx, &mut target))?;
             let len = target.filled().len();
@@ -81,25 +82,27 @@ impl TcpReceiver {
             return Poll::Ready(Ok(len));
         }
         let wanted = self.decoder.wanted(&self.buffer.bytes);
-        let spare = self.buffer.spare(wanted);
+        let few = self.decoder.expects_bulk();
+        let spare = self.buffer.spare(wanted, few);
         let spare_len = spare.len();
         let mut target = ReadBuf::uninit(spare);
         ready!(self.source.poll_read(half, cx, &mut target))?;
         let len = target.filled().len();
         // SAFETY: `ReadBuf` counts initialised bytes only, and they lie at the start of the spare capacity.
         unsafe { self.buffer.bytes.advance_mut(len) };
-        self.buffer.learn(len, spare_len);
+        if !few {
+            self.buffer.learn(len, spare_len);
+        }
         Poll::Ready(Ok(len))
     }
 
     /// What it means that the socket has ended and the peer has not said that it would.
-    fn at_cut(&self, error: io::Error) -> Result<Option<Frame>, LinkError> {
+    fn at_cut(&self, error: LinkError) -> Result<Option<Frame>, LinkError> {
         if let Some(failure) = self.shared.failure() {
             Err(failure)
         } else if self.shared.is_cut() {
             Ok(None)
         } else {
-            let error = LinkError::from(error);
             self.shared.fail(error.clone());
             Err(error)
         }
@@ -165,15 +168,18 @@ struct Buffer {
 }
 
 impl Buffer {
-    /// Room to read into: at least `wanted` bytes, and enough for a read to be worth it.
-    fn spare(&mut self, wanted: usize) -> &mut [std::mem::MaybeUninit<u8>] {
+    /// Room to read into: at least `wanted` bytes, and enough for a read to be worth it. Not much more if `few`,
+    /// because most of what is read would have to be copied on.
+    fn spare(&mut self, wanted: usize, few: bool) -> &mut [std::mem::MaybeUninit<u8>] {
         let size = if self.busy { READ_BUFFER_BUSY_BYTES } else { READ_BUFFER_IDLE_BYTES };
         let enough = wanted.max(size / 2);
         if self.bytes.capacity() - self.bytes.len() < enough {
             // What is in the buffer counts, so that its memory stays `size` long and is found again.
             self.bytes.reserve(enough.max(size.saturating_sub(self.bytes.len())));
         }
-        self.bytes.spare_capacity_mut()
+        let spare = self.bytes.spare_capacity_mut();
+        let len = if few { spare.len().min(wanted.max(READ_BUFFER_IDLE_BYTES)) } else { spare.len() };
+        &mut spare[..len]
     }
 
     /// Adapts the size to what a read into `spare_len` bytes has brought.

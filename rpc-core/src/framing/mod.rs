@@ -47,8 +47,8 @@
 //! - **FR-4, bounded.** A peer has at most [`BULK_FRAMES_MAX`] frames of a lane unfinished, [`BULK_ITEMS_MAX`] items
 //!   begun and unfinished, and [`HELD_FRAMES_MAX`] frames of a lane that wait for others. One more is a
 //!   [`Violation`], and so is a byte that nobody has announced.
-//! - **FR-5, memory follows bytes.** Nothing is allocated for a frame that breaks the limits, nor for an item of
-//!   which no byte has come. What is allocated for heads is at most six times what has arrived of them.
+//! - **FR-5, memory follows bytes.** Nothing is allocated for a frame that breaks the limits, nor for an item that the
+//!   peer has not begun to send. What is allocated for heads is at most six times what has arrived of them.
 //!
 //! # Who keeps the order
 //! The sender does, so that on one stream the receiver never has to wait: a frame of a call with bulk on its way
@@ -70,6 +70,7 @@ mod pages;
 pub use self::assembler::Assembler;
 pub use self::batch::Batch;
 pub use self::heads::{Head, HeadDecoder};
+pub use self::order::has_bulk;
 pub use self::outbox::{BulkFrame, Outbox};
 
 use crate::error::Violation;

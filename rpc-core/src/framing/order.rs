@@ -13,8 +13,8 @@ use std::collections::{HashMap, VecDeque};
 use super::{BULK_FRAMES_MAX, BULK_MIN, Lane};
 use crate::transport::Frame;
 
-/// Whether a part of `frame` travels beside it.
-pub(super) fn has_bulk(frame: &Frame) -> bool {
+/// Whether the payload or a part of `frame` travels beside it, being of [`BULK_MIN`] bytes or more.
+pub fn has_bulk(frame: &Frame) -> bool {
     frame.body.payload.len() >= BULK_MIN || frame.body.parts.iter().any(|part| part.len() >= BULK_MIN)
 }
 

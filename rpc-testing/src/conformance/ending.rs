@@ -1,5 +1,6 @@
 //! LK-3: links end, orderly or not, and only then.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
@@ -8,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Rig;
 use super::harness::{
-    Pair, assert_same, bind, greet, is_greeting, next, part, payload, request, within, within_time,
+    Pair, WIDE, assert_same, bind, greet, is_greeting, next, part, payload, request, within, within_time,
 };
 
 fn small(call: u64) -> Frame {
@@ -21,9 +22,10 @@ async fn read_to_end(receiver: &mut dyn LinkReceiver) -> Result<(), LinkError> {
     Ok(())
 }
 
-/// What was sent before an orderly close arrives whole, then the end; afterwards nothing is taken.
+/// What was sent before an orderly close arrives whole, large frames that wait for a place too, then the end;
+/// afterwards nothing is taken.
 pub async fn closing_delivers_what_was_queued(rig: Arc<dyn Rig>) {
-    const FRAMES: u64 = 32;
+    const FRAMES: u64 = 64;
     let mut pair = Pair::new(&*rig).await;
     let bulk = part(1 << 20, 5);
     let frame = |call| request(call, Body { payload: payload(2, call), parts: vec![bulk.clone()] });
@@ -32,9 +34,13 @@ pub async fn closing_delivers_what_was_queued(rig: Arc<dyn Rig>) {
     }
     pair.near.sender.close(Close::AfterQueued);
     assert_eq!(pair.near.sender.send(small(99), Flush::Now), Err(LinkClosed), "a closed link takes nothing");
-    for call in 0..FRAMES {
-        assert_same(&next(&mut *pair.far.receiver).await, &frame(call));
+    let mut calls = BTreeSet::new();
+    for _ in 0..FRAMES {
+        let got = next(&mut *pair.far.receiver).await;
+        assert_same(&got, &frame(got.header.call));
+        calls.insert(got.header.call);
     }
+    assert_eq!(calls, (0..FRAMES).collect());
     let end = within("the end of the reading side", recv(&mut *pair.far.receiver)).await;
     assert!(matches!(end, Ok(None)), "an orderly close ended as {end:?}");
     within("closed()", pair.near.sender.closed()).await;
@@ -65,6 +71,50 @@ pub async fn dropping_both_halves_ends_the_link(rig: Arc<dyn Rig>) {
     drop(near);
     let _ = within_time(rig.end_within(), "the end", read_to_end(&mut *far.receiver)).await;
     drop((dialler, acceptor));
+}
+
+/// A sender that dies with large frames on their way leaves whole ones, and an error where the rest would be.
+pub async fn a_sender_that_dies_cuts_no_frame_short(rig: Arc<dyn Rig>) {
+    const FRAMES: u64 = 3;
+    let (address_to, address) = oneshot::channel();
+    let (die, dies) = oneshot::channel::<()>();
+    let peer_rig = Arc::clone(&rig);
+    // More than any system buffers for one connection unless told to.
+    let bulk = part(64 << 20, 7);
+    let frame = move |call| request(call, Body { payload: payload(2, call), parts: vec![bulk.clone()] });
+    let peers_frame = frame.clone();
+    let peer = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let transport = bind(&*peer_rig).await;
+            address_to.send(transport.local_address()).expect("the case waits for it");
+            let mut link = transport.accept().await.expect("the link is accepted");
+            assert!(is_greeting(recv(&mut *link.receiver).await));
+            link.sender.send(small(100), Flush::Now).expect("the link is up");
+            for call in 0..FRAMES {
+                link.sender.send(peers_frame(call), Flush::Now).expect("the link is up");
+            }
+            dies.await.expect("the case says when to die");
+        });
+    });
+    let transport = bind(&*rig).await;
+    let address = within("the peer's address", address).await.expect("the peer binds");
+    let mut link = within("to connect", transport.connect(&address)).await.expect("the peer listens");
+    link.receiver.set_limits(WIDE);
+    greet(&link);
+    assert_eq!(next(&mut *link.receiver).await.header.call, 100);
+    die.send(()).expect("the peer lives until told");
+    peer.join().expect("the peer does not panic");
+
+    let mut received = 0;
+    let end = loop {
+        match within_time(rig.end_within(), "the end", recv(&mut *link.receiver)).await {
+            Ok(Some(got)) => assert_same(&got, &frame(got.header.call)),
+            end => break end,
+        }
+        received += 1;
+    };
+    assert!(received == FRAMES || end.is_err(), "a link that lost frames ended as if in order");
 }
 
 /// The peer's runtime, and with it every task and socket, goes away in the middle of a conversation.

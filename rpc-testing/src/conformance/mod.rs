@@ -1,4 +1,4 @@
-//! What every [`Transport`] has to pass: the promises LK-1 to LK-4 as tests.
+//! What every [`Transport`] has to pass: the promises LK-1 to LK-5 as tests.
 //!
 //! ```
 //! use std::io;
@@ -42,16 +42,17 @@ pub use self::delivery::{
     one_transport_carries_many_links, parts_arrive_apart_and_aligned,
 };
 pub use self::ending::{
-    a_dial_to_nobody_fails, a_peer_that_dies_ends_the_link, a_silent_peer_is_no_end_and_harms_nobody,
-    closing_delivers_what_was_queued, closing_now_ends_both_sides, dropping_both_halves_ends_the_link,
+    a_dial_to_nobody_fails, a_peer_that_dies_ends_the_link, a_sender_that_dies_cuts_no_frame_short,
+    a_silent_peer_is_no_end_and_harms_nobody, closing_delivers_what_was_queued, closing_now_ends_both_sides,
+    dropping_both_halves_ends_the_link,
 };
 pub use self::harness::{Flavour, run};
 pub use self::limits::{
     a_new_link_takes_no_more_than_a_handshake, limits_are_for_payload_and_parts_together,
 };
 pub use self::pressure::{
-    a_reader_that_stops_holds_up_nobody_else, an_urgent_frame_waits_for_one_frame_at_most,
-    both_sides_may_flood,
+    a_goodbye_overtakes_nothing, a_reader_that_stops_holds_up_nobody_else, a_small_frame_passes_a_large_one,
+    an_urgent_frame_passes_those_that_wait, both_sides_may_flood, frames_of_a_call_keep_their_order,
 };
 
 /// Makes transports of the kind that is to be tested.
@@ -100,13 +101,17 @@ macro_rules! __conformance_cases {
             one_transport_carries_many_links
             a_new_link_takes_no_more_than_a_handshake
             limits_are_for_payload_and_parts_together
-            an_urgent_frame_waits_for_one_frame_at_most
+            a_small_frame_passes_a_large_one
+            an_urgent_frame_passes_those_that_wait
+            frames_of_a_call_keep_their_order
+            a_goodbye_overtakes_nothing
             both_sides_may_flood
             a_reader_that_stops_holds_up_nobody_else
             closing_delivers_what_was_queued
             closing_now_ends_both_sides
             dropping_both_halves_ends_the_link
             a_peer_that_dies_ends_the_link
+            a_sender_that_dies_cuts_no_frame_short
             a_silent_peer_is_no_end_and_harms_nobody
             a_dial_to_nobody_fails
         );

@@ -6,12 +6,15 @@
 //!           and for the window              for the partition's end
 //! ```
 //! In the outbox an urgent frame passes all that are not; in flight each lane keeps its order, and of two
-//! frames that have both arrived the one that left first is read first.
+//! frames that have both arrived the one that left first is read first. Where bulk is concerned that is bent as LK-1
+//! demands: a frame without bulk passes those with bulk, in the outbox and in flight, and has a window of its own. It
+//! passes none of its own call, and a frame of call 0 passes nothing.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use rpc_core::Frame;
+use rpc_core::framing::has_bulk;
 use rpc_core::wire::{HEADER_BYTES, Header};
 use tokio::time::Instant;
 
@@ -58,13 +61,16 @@ impl Outbox {
         self.lanes.iter().all(VecDeque::is_empty)
     }
 
-    /// Size of the frame that is to leave next.
-    pub(super) fn next_bytes(&self) -> Option<u64> {
-        self.next_lane().and_then(|lane| self.lanes[lane].front()).map(|(_, frame)| frame_bytes(frame))
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Frame> {
-        let (_, frame) = self.lanes[self.next_lane()?].pop_front()?;
+    /// Takes the frame that is to leave next, if it `fits`: one without bulk first.
+    pub(super) fn pop(&mut self, fits: impl Fn(&Frame) -> bool) -> Option<Frame> {
+        let may_leave = |(_, _, (number, _)): &(usize, usize, &(u64, Frame))| *number < self.flushed;
+        let next = Bulk::BOTH.into_iter().find_map(|bulk| {
+            let first = (0..LANES).find_map(|lane| next_of(&self.lanes, lane, bulk).filter(may_leave))?;
+            let (lane, at, (_, frame)) = first;
+            fits(frame).then_some((lane, at))
+        });
+        let (lane, at) = next?;
+        let (_, frame) = self.lanes[lane].remove(at)?;
         self.bytes -= frame_bytes(&frame);
         Some(frame)
     }
@@ -76,18 +82,80 @@ impl Outbox {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Frame> {
         self.lanes.iter().flatten().map(|(_, frame)| frame)
     }
+}
 
-    fn next_lane(&self) -> Option<usize> {
-        (0..LANES).find(|lane| self.lanes[*lane].front().is_some_and(|(number, _)| *number < self.flushed))
+/// With bulk or without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bulk {
+    Without,
+    With,
+}
+
+impl Bulk {
+    const BOTH: [Self; 2] = [Self::Without, Self::With];
+
+    fn of(frame: &Frame) -> Self {
+        if has_bulk(frame) { Self::With } else { Self::Without }
     }
+}
+
+/// What queues of frames hold.
+trait Queued {
+    fn frame(&self) -> &Frame;
+    /// When it was queued, among the frames of both lanes.
+    fn number(&self) -> u64;
+}
+
+impl Queued for (u64, Frame) {
+    fn frame(&self) -> &Frame {
+        &self.1
+    }
+
+    fn number(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Queued for Flying {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// The frame of one lane that may be the next with bulk or without, as (lane, place, frame): the first one, or one
+/// without bulk that passes only such as LK-1 lets it pass.
+fn next_of<T: Queued>(lanes: &[VecDeque<T>; LANES], lane: usize, bulk: Bulk) -> Option<(usize, usize, &T)> {
+    // Calls of those that are passed.
+    let mut passed: Vec<u64> = Vec::new();
+    for (at, queued) in lanes[lane].iter().enumerate() {
+        let call = queued.frame().header.call;
+        if call == 0 {
+            let other = lanes[1 - lane].front();
+            let is_first = at == 0 && other.is_none_or(|other| other.number() > queued.number());
+            return (is_first && Bulk::of(queued.frame()) == bulk).then_some((lane, at, queued));
+        }
+        let own = Bulk::of(queued.frame());
+        if own == bulk && (at == 0 || bulk == Bulk::Without) && !passed.contains(&call) {
+            return Some((lane, at, queued));
+        }
+        if own == Bulk::Without && !passed.contains(&call) {
+            return None; // Nothing passes it.
+        }
+        passed.push(call);
+    }
+    None
 }
 
 /// What has left and has not been received.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
     lanes: [VecDeque<Flying>; LANES],
-    /// Bytes that take up the window.
-    bytes: u64,
+    /// Bytes that take up the window of frames without bulk, and of those with.
+    bytes: [u64; 2],
     next: u64,
 }
 
@@ -103,39 +171,44 @@ pub(super) struct Flying {
 }
 
 impl Flight {
-    pub(super) fn has_room(&self, bytes: u64, window_bytes: u64) -> bool {
+    pub(super) fn has_room(&self, frame: &Frame, window_bytes: u64) -> bool {
+        let used = self.bytes[Bulk::of(frame) as usize];
         // A frame larger than the window travels alone.
-        self.bytes == 0 || self.bytes.saturating_add(bytes) <= window_bytes
+        used == 0 || used.saturating_add(frame_bytes(frame)) <= window_bytes
     }
 
     pub(super) fn push(&mut self, frame: Frame, arrival: Instant, held: Option<RuleId>) {
         let window_bytes = if held.is_some() { 0 } else { frame_bytes(&frame) };
-        self.bytes += window_bytes;
+        self.bytes[Bulk::of(&frame) as usize] += window_bytes;
         let number = self.next;
         self.next += 1;
         self.lanes[lane(&frame.header)].push_back(Flying { frame, arrival, held, number, window_bytes });
     }
 
-    /// Takes the next frame that has arrived.
+    /// Takes the next frame that has arrived: one without bulk first.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Frame> {
-        let first = (0..LANES)
-            .filter_map(|lane| Some((lane, self.lanes[lane].front()?)))
-            .filter(|(_, flying)| flying.held.is_none() && flying.arrival <= now)
-            .min_by_key(|(_, flying)| (flying.arrival, flying.number))
-            .map(|(lane, _)| lane)?;
-        let flying = self.lanes[first].pop_front()?;
-        self.bytes -= flying.window_bytes;
+        let next = Bulk::BOTH.into_iter().find_map(|bulk| {
+            self.next(bulk)
+                .filter(|(_, _, flying)| flying.arrival <= now)
+                .min_by_key(|(_, _, flying)| (flying.arrival, flying.number))
+                .map(|(lane, at, _)| (lane, at))
+        });
+        let (lane, at) = next?;
+        let flying = self.lanes[lane].remove(at)?;
+        self.bytes[Bulk::of(&flying.frame) as usize] -= flying.window_bytes;
         Some(flying.frame)
     }
 
     /// When the next frame arrives, if nothing holds it.
     pub(super) fn next_arrival(&self) -> Option<Instant> {
-        self.lanes
-            .iter()
-            .filter_map(VecDeque::front)
-            .filter(|flying| flying.held.is_none())
-            .map(|f| f.arrival)
-            .min()
+        Bulk::BOTH.into_iter().flat_map(|bulk| self.next(bulk)).map(|(_, _, flying)| flying.arrival).min()
+    }
+
+    /// Of each lane the next frame with bulk or without, unless something holds it.
+    fn next(&self, bulk: Bulk) -> impl Iterator<Item = (usize, usize, &Flying)> {
+        (0..LANES)
+            .filter_map(move |lane| next_of(&self.lanes, lane, bulk))
+            .filter(|(_, _, flying)| flying.held.is_none())
     }
 
     /// Lets go what `rule` holds; it arrives after `delay`.

@@ -255,12 +255,12 @@ impl LinkState {
 
     /// Moves frames from the outbox to the wire while the window has room.
     fn transmit(&mut self, from: SideIndex, at: &mut At<'_>) {
-        while let Some(bytes) = self.sides[from].outbox.next_bytes() {
+        loop {
             let nobody_reads = self.sides[1 - from].phase() == Phase::Closed;
-            if !nobody_reads && !self.sides[from].flight.has_room(bytes, at.conditions.window_bytes) {
-                return;
-            }
-            let Some(frame) = self.sides[from].outbox.pop() else { return };
+            let window_bytes = at.conditions.window_bytes;
+            let Side { outbox, flight, .. } = &mut self.sides[from];
+            let next = outbox.pop(|frame| nobody_reads || flight.has_room(frame, window_bytes));
+            let Some(frame) = next else { return };
             if nobody_reads {
                 continue;
             }

@@ -1,8 +1,9 @@
 //! Many frames, many threads, and both directions at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use rpc_core::framing::has_bulk;
 use rpc_core::{Close, Flush, Frame, Link, LinkSender};
 
 use crate::rig::{REQUEST, assert_same, frame_with, next, next_frame, pair, request, soon};
@@ -43,14 +44,18 @@ async fn frames_of_many_threads_arrive_once_and_in_order_by_sender_and_lane() {
             std::thread::spawn(move || send_all(&*sender, thread))
         })
         .collect();
-    let mut last = HashMap::new();
+    let (mut last, mut seen) = (HashMap::new(), HashSet::new());
     for _ in 0..THREADS * FRAMES_PER_THREAD {
         let frame = next_frame(&mut far.receiver).await;
         let (thread, number) = (frame.header.call >> 32, frame.header.call & 0xffff_ffff);
         assert_same(&frame, &stress_frame(thread, number));
-        // Strictly rising within lane and sender: with the right count, each arrived exactly once.
-        let before = last.insert((thread, frame.header.is_urgent()), number);
-        assert!(before.is_none_or(|before| before < number), "thread {thread}: {number} after {before:?}");
+        // Strictly rising within lane and sender, with bulk and without: with the right count, each arrived exactly
+        // once.
+        let kind = (thread, frame.header.is_urgent(), has_bulk(&frame));
+        let before = last.insert(kind, number);
+        // Frames with bulk may overtake each other.
+        assert!(kind.2 || before.is_none_or(|before| before < number), "{kind:?}: {number} after {before:?}");
+        assert!(!kind.2 || seen.insert(frame.header.call), "{number} twice");
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     near.sender.close(Close::AfterQueued);
