@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::io::BufRead;
 
 use anyhow::{Context, Result, bail};
-use rpc::{Worker, WorkerBuilder};
+use rpc::{Credentials, JoinToken, Worker, WorkerBuilder};
+use rpc_rendezvous::StoreSecurity;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
@@ -65,6 +66,17 @@ pub(crate) fn say(line: impl Display) {
 /// The variable `name`, which the script has to set for this process.
 pub(crate) fn variable(name: &str) -> Result<String> {
     std::env::var(name).with_context(|| format!("the variable {name}"))
+}
+
+/// What the store of this run asks for, for who connects to it by hand.
+pub(crate) fn store_security() -> Result<StoreSecurity> {
+    if let Ok(token) = variable("RPC_JOIN_TOKEN") {
+        return Ok(StoreSecurity::Token { token: JoinToken::new(&token)? });
+    }
+    let Ok(authorities) = variable("RPC_TLS_CA") else { return Ok(StoreSecurity::Open) };
+    let credentials =
+        Credentials::from_files(authorities, variable("RPC_TLS_CERT")?, variable("RPC_TLS_KEY")?)?;
+    Ok(StoreSecurity::Ca { identity: credentials.identity().clone() })
 }
 
 /// Plays the part at `place`. Errors are for the standard error of this process.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rpc::{Shutdown, Worker};
 
 use crate::part::Part;
+use crate::runner::security::Security;
 use crate::runner::stage::Stage;
 
 /// A future that stays on its thread.
@@ -34,7 +35,9 @@ pub(crate) struct Scenario {
     /// How many workers the job has.
     pub(crate) workers: u32,
     /// The only backend with which it makes sense, because it speaks that one's wire format by hand.
-    pub(crate) only: Option<&'static str>,
+    only: Option<&'static str>,
+    /// The ways to secure workers with which it makes sense; none for all.
+    securities: &'static [Security],
     /// Whether it runs while no other does, because it measures, or takes all there is.
     pub(crate) alone: bool,
     role: Role,
@@ -54,6 +57,7 @@ impl Scenario {
             name,
             workers,
             only: None,
+            securities: &[],
             alone: false,
             role: Rc::new(move |part| {
                 let role = Rc::clone(&role);
@@ -101,6 +105,18 @@ impl Scenario {
     pub(crate) fn only(mut self, backend: &'static str) -> Self {
         self.only = Some(backend);
         self
+    }
+
+    /// Makes sense with workers that are secured in one of these ways.
+    pub(crate) fn secured(mut self, by: &'static [Security]) -> Self {
+        self.securities = by;
+        self
+    }
+
+    /// Whether it makes sense with these.
+    pub(crate) fn fits(&self, backend: &str, security: Security) -> bool {
+        self.only.is_none_or(|only| only == backend)
+            && (self.securities.is_empty() || self.securities.contains(&security))
     }
 
     /// Runs while no other scenario does, after all of those.

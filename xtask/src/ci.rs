@@ -35,7 +35,9 @@ fn run_step(sh: &Shell, step: StepName) -> Result<Done> {
         StepName::Doctest => cmd!(sh, "cargo test --workspace --all-features --doc").run()?,
         StepName::Deny => return deny(sh),
         StepName::BenchCheck => bench::check(sh)?,
-        StepName::Integration => integration::run(sh, &["--backend".into(), "all".into()])?,
+        StepName::Integration => {
+            integration::run(sh, &["--backend", "all", "--security", "all"].map(Into::into))?;
+        }
     }
     Ok(Done::Passed)
 }

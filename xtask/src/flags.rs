@@ -30,7 +30,7 @@ pub(crate) enum Task {
     /// Build and run the scenarios over real processes
     ///
     /// All arguments go to the scenario runner; `cargo xtask integration --help` is its help. Among them:
-    /// --backend NAME|all, --filter TEXT, --list, --json.
+    /// --backend NAME|all, --security open|token|ca|all, --filter TEXT, --list, --json.
     #[command(disable_help_flag = true)]
     Integration {
         /// Arguments of the scenario runner
@@ -112,7 +112,7 @@ pub(crate) enum StepName {
     Doctest,
     /// Licences, advisories, sources of dependencies
     Deny,
-    /// Scenarios over real processes, with every backend
+    /// Scenarios over real processes, with every backend, without credentials and with each kind
     Integration,
     /// Lints and tests of the bench with all of its peers; only with --only, as it takes minutes to build
     BenchCheck,

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rpc::prelude::*;
+use rpc::rpc_core::StoreError;
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use crate::part::{Part, say};
+use super::security::{free_port_at, network_address};
+use crate::part::{Part, say, variable};
+use crate::runner::security::Security;
 use crate::runner::stage::{Stage, clean};
 use crate::scenario::{Scenario, leave};
 
@@ -23,6 +26,12 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("launcher::killed_worker", 3, one_dies).script(tells_the_signal),
         Scenario::new("launcher::ctrl_c", 3, waits).script(interrupt),
         Scenario::new("launcher::two_machines", 4, meet).script(two_launchers),
+        Scenario::new("launcher::two_machines_of_a_network", 4, meet)
+            .script(two_launchers_of_a_network)
+            .secured(&[Security::Token, Security::Ca]),
+        Scenario::new("launcher::nobody_joins_without_the_token", 2, guarded)
+            .script(join_by_hand)
+            .secured(&[Security::Open]),
         Scenario::new("launcher::no_such_program", 1, meet).script(no_such_program),
     ]
 }
@@ -34,6 +43,7 @@ fn rpcrun(stage: &Stage, options: &[&str]) -> Result<Command> {
     ensure!(program.exists(), "there is no {}: cargo build --package rpcrun", program.display());
     let mut command = Command::new(program);
     clean(&mut command);
+    stage.keys().give(u32::MAX, &mut command);
     command.args(options).args(["--backend", stage.backend(), "--"]);
     command.arg(runner).args(["worker", stage.scenario()]);
     Ok(command)
@@ -125,9 +135,23 @@ async fn interrupt(stage: &mut Stage) -> Result<()> {
 /// Two launchers, as if on two machines; the second comes first.
 async fn two_launchers(stage: &mut Stage) -> Result<()> {
     let (host, port) = (stage.host().to_string(), stage.free_port()?.to_string());
+    launch_at(stage, &host, &port).await
+}
+
+/// The same where other machines could listen in.
+async fn two_launchers_of_a_network(stage: &mut Stage) -> Result<()> {
+    let Some(host) = network_address() else {
+        stage.note("skipped: this machine has no address but loopback");
+        return Ok(());
+    };
+    stage.certify(&[host.to_string()])?;
+    launch_at(stage, &host.to_string(), &free_port_at(host)?.to_string()).await
+}
+
+async fn launch_at(stage: &mut Stage, host: &str, port: &str) -> Result<()> {
     for node in ["1", "0"] {
         let shape = ["--nproc", "2", "--nnodes", "2", "--node-rank", node];
-        let master = ["--master-addr", &host, "--master-port", &port];
+        let master = ["--master-addr", host, "--master-port", port];
         let mut command = rpcrun(stage, &[&shape[..], &master].concat())?;
         stage.spawn_named(format!("rpcrun of node {node}"), &mut command)?;
     }
@@ -137,6 +161,37 @@ async fn two_launchers(stage: &mut Stage) -> Result<()> {
         }
     }
     stage.all_succeed().await
+}
+
+/// Rank 1 tells where the store is, and stays in the job until somebody has knocked there without the token.
+async fn guarded(part: Part) -> Result<()> {
+    if std::env::var_os("IMPOSTOR").is_some() {
+        match part.builder().init().await {
+            Err(InitError::Store(error @ StoreError::Denied { .. })) => say(format_args!("DENIED {error}")),
+            other => bail!("{other:?}"),
+        }
+        return Ok(());
+    }
+    let worker = part.init().await?;
+    ensure!(variable("RPC_JOIN_TOKEN").is_ok(), "rpcrun has made no token");
+    if part.rank == 1 {
+        say(format_args!("MEETS {} {}", variable("MASTER_ADDR")?, variable("MASTER_PORT")?));
+    }
+    worker.rpc_async("worker0", own_name, ()).await?;
+    std::future::pending().await
+}
+
+async fn join_by_hand(stage: &mut Stage) -> Result<()> {
+    let mut command = rpcrun(stage, &["--nproc", "2"])?;
+    let launcher = stage.spawn_named("rpcrun", &mut command)?;
+    let meeting = launcher.says("[worker1] MEETS").await?;
+    let (host, port) = meeting.split_once(' ').context("a host and a port")?;
+    let mut command = stage.at(0, port.parse()?);
+    command.env("MASTER_ADDR", host).env("RPC_STORE_HOSTED", "1").env("IMPOSTOR", "1");
+    let impostor = stage.spawn_named("impostor", &mut command)?;
+    ensure!(impostor.says("DENIED").await?.contains("RPC_JOIN_TOKEN"));
+    impostor.succeeds().await?;
+    stage.process(0)?.signal(Signal::INT)
 }
 
 async fn no_such_program(stage: &mut Stage) -> Result<()> {

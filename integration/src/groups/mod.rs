@@ -8,6 +8,7 @@ mod init;
 mod launcher;
 mod nested;
 mod rref;
+mod security;
 mod selftest;
 mod shutdown;
 mod timeouts;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         errors::scenarios(),
         timeouts::scenarios(),
         shutdown::scenarios(),
+        security::scenarios(),
         hostile::scenarios(),
         launcher::scenarios(),
         bounds::scenarios(),

@@ -1,6 +1,8 @@
 //! The command line. The comments here are the help text.
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use super::security::Security;
 
 /// Run scenarios over real processes and sockets.
 ///
@@ -13,6 +15,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME|all", default_value = "tcp")]
     pub(crate) backend: String,
 
+    /// What workers have to show to each other: nothing, the job's token, or a certificate; `all` runs the
+    /// scenarios in each of these ways
+    #[arg(long, value_name = "open|token|ca|all", default_value = "open", value_parser = parse_security)]
+    pub(crate) security: SecurityChoice,
+
     /// Run only scenarios whose name contains TEXT; may be repeated, any of them will do
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter: Vec<String>,
@@ -21,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// Print one JSON object a scenario: name, backend, result, seconds, notes, error
+    /// Print one JSON object a scenario: name, backend, security, result, seconds, notes, error
     ///
     /// The output of failed processes then goes to standard error.
     #[arg(long)]
@@ -41,6 +48,20 @@ pub(crate) struct Args {
 
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+/// One way, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecurityChoice {
+    One(Security),
+    All,
+}
+
+fn parse_security(text: &str) -> Result<SecurityChoice, String> {
+    match text {
+        "all" => Ok(SecurityChoice::All),
+        one => Security::from_str(one, false).map(SecurityChoice::One),
+    }
 }
 
 /// What this program does when it was started by itself.

@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod log;
 pub(crate) mod process;
 mod report;
+pub(crate) mod security;
 pub(crate) mod stage;
 
 use std::cell::RefCell;
@@ -12,10 +13,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use clap::ValueEnum;
 use tokio::task::LocalSet;
 
-use self::args::Args;
+use self::args::{Args, SecurityChoice};
 use self::report::{Failure, Outcome, Report, output_of};
+use self::security::Security;
 use self::stage::Stage;
 use crate::groups;
 use crate::scenario::Scenario;
@@ -25,20 +28,22 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let all = if args.selftest { groups::selftest() } else { groups::all() };
     let scenarios: Vec<Scenario> = all.into_iter().filter(|scenario| args.chooses(scenario.name)).collect();
     ensure!(!scenarios.is_empty(), "no scenario is called like that; --list prints all names");
-    let backends = args.backends()?;
+    let (backends, securities) = (args.backends()?, args.securities());
     if args.list {
         scenarios.iter().for_each(|scenario| println!("{}", scenario.name));
         return Ok(true);
     }
 
     let mut runs: Vec<Run> = Vec::new();
-    for backend in &backends {
-        let fitting = scenarios.iter().filter(|scenario| scenario.only.is_none_or(|only| only == backend));
-        for scenario in fitting {
+    let settings =
+        backends.iter().flat_map(|backend| securities.iter().map(move |security| (backend, *security)));
+    for (backend, security) in settings {
+        for scenario in scenarios.iter().filter(|scenario| scenario.fits(backend, security)) {
             let (scenario, backend) = (scenario.clone(), backend.clone());
             runs.push(Run {
                 scenario,
                 backend,
+                security,
                 number: runs.len(),
                 timeout: Duration::from_secs(args.timeout),
             });
@@ -83,12 +88,20 @@ impl Args {
         registry.get(&self.backend)?;
         Ok(vec![self.backend.clone()])
     }
+
+    fn securities(&self) -> Vec<Security> {
+        match self.security {
+            SecurityChoice::One(security) => vec![security],
+            SecurityChoice::All => Security::value_variants().to_vec(),
+        }
+    }
 }
 
-/// One scenario with one backend.
+/// One scenario with one backend, secured in one way.
 struct Run {
     scenario: Scenario,
     backend: String,
+    security: Security,
     /// Distinguishes the runs of this runner.
     number: usize,
     timeout: Duration,
@@ -97,7 +110,7 @@ struct Run {
 impl Run {
     async fn perform(self) -> Outcome {
         let began = Instant::now();
-        let (notes, failure) = match Stage::new(&self.scenario, &self.backend, self.number) {
+        let (notes, failure) = match Stage::new(&self.scenario, &self.backend, self.security, self.number) {
             Ok(mut stage) => {
                 let failure = self.judge(&mut stage).await;
                 (stage.take_notes(), failure)
@@ -105,7 +118,8 @@ impl Run {
             Err(error) => (Vec::new(), Some(Failure { error: format!("{error:#}"), output: String::new() })),
         };
         let took = began.elapsed();
-        Outcome { name: self.scenario.name, backend: self.backend, took, notes, failure }
+        let (name, backend, security) = (self.scenario.name, self.backend, self.security);
+        Outcome { name, backend, security, took, notes, failure }
     }
 
     async fn judge(&self, stage: &mut Stage) -> Option<Failure> {
@@ -157,7 +171,17 @@ mod tests {
     #[test]
     fn backends_are_those_of_the_build() {
         assert_eq!(args("integration --backend all").backends().unwrap(), ["quic", "tcp"]);
+        assert_eq!(args("integration").backends().unwrap(), ["tcp"]);
         let error = args("integration --backend pigeon").backends().unwrap_err().to_string();
         assert!(error.contains("pigeon") && error.contains("tcp"), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_secured_unless_asked_for() {
+        assert_eq!(args("integration").securities(), [Security::Open]);
+        assert_eq!(args("integration --security ca").securities(), [Security::Ca]);
+        let all = args("integration --security all").securities();
+        assert_eq!(all, [Security::Open, Security::Token, Security::Ca]);
+        assert!(Args::try_parse_from(["integration", "--security", "hope"]).is_err());
     }
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::log::Stream;
+use super::security::Security;
 use super::stage::Stage;
 
 /// How one scenario went.
 pub(crate) struct Outcome {
     pub(crate) name: &'static str,
     pub(crate) backend: String,
+    pub(crate) security: Security,
     pub(crate) took: Duration,
     /// Figures that the scenario wants shown.
     pub(crate) notes: Vec<String>,
@@ -65,13 +67,15 @@ impl Outcome {
             true => String::new(),
             false => format!("  ({})", self.notes.join(", ")),
         };
-        format!("{result} {:<5} {:<56} {:>6.2} s{notes}", self.backend, self.name, self.took.as_secs_f64())
+        let setting = self.security.label(&self.backend);
+        format!("{result} {setting:<10} {:<56} {:>6.2} s{notes}", self.name, self.took.as_secs_f64())
     }
 
     fn to_json(&self) -> serde_json::Value {
         let mut object = serde_json::json!({
             "name": self.name,
             "backend": self.backend,
+            "security": self.security.name(),
             "result": if self.failure.is_none() { "passed" } else { "failed" },
             "seconds": self.took.as_secs_f64(),
             "notes": self.notes,
@@ -107,7 +111,14 @@ mod tests {
 
     fn outcome(failure: Option<Failure>) -> Outcome {
         let took = Duration::from_millis(1500);
-        Outcome { name: "a::b", backend: "tcp".into(), took, notes: vec!["x 1 ms".into()], failure }
+        Outcome {
+            name: "a::b",
+            backend: "tcp".into(),
+            security: Security::Ca,
+            took,
+            notes: vec!["x 1 ms".into()],
+            failure,
+        }
     }
 
     #[test]
@@ -115,6 +126,7 @@ mod tests {
         let passed = outcome(None).to_json();
         assert_eq!(passed["name"], "a::b");
         assert_eq!(passed["backend"], "tcp");
+        assert_eq!(passed["security"], "ca");
         assert_eq!(passed["result"], "passed");
         assert_eq!(passed["seconds"], 1.5);
         let failed = outcome(Some(Failure { error: "no".into(), output: String::new() })).to_json();
@@ -125,6 +137,6 @@ mod tests {
     #[test]
     fn people_find_the_figures_beside_the_result() {
         let line = outcome(None).to_line();
-        assert!(line.starts_with("ok") && line.ends_with("1.50 s  (x 1 ms)"), "{line}");
+        assert!(line.starts_with("ok     tcp+ca  ") && line.ends_with("1.50 s  (x 1 ms)"), "{line}");
     }
 }

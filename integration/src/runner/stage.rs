@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rpc::Store;
-use rpc_rendezvous::TcpStoreServer;
+use rpc_rendezvous::{StoreLimits, TcpStoreServer};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
 use super::process::Process;
+use super::security::{Keys, Security};
 use crate::part::LED_VARIABLE;
 use crate::scenario::Scenario;
 
@@ -27,6 +28,8 @@ pub(crate) struct Stage {
     scenario: &'static str,
     world_size: u32,
     backend: String,
+    security: Security,
+    keys: Keys,
     host: IpAddr,
     job: String,
     store: Option<TcpStoreServer>,
@@ -37,15 +40,19 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// An empty stage for run number `run` of this runner.
-    pub(crate) fn new(scenario: &Scenario, backend: &str, run: usize) -> Result<Self> {
+    pub(crate) fn new(scenario: &Scenario, backend: &str, security: Security, run: usize) -> Result<Self> {
+        let host = own_host(run);
+        let folder = tempfile::Builder::new().prefix("integration-").tempdir().context("a folder")?;
         Ok(Self {
             scenario: scenario.name,
             world_size: scenario.workers,
             backend: backend.to_owned(),
-            host: own_host(run),
+            security,
+            keys: Keys::new(security, scenario.workers, &hosts_of(host), folder.path()).context("keys")?,
+            host,
             job: format!("{}-{run}", scenario.name),
             store: None,
-            folder: tempfile::Builder::new().prefix("integration-").tempdir().context("a folder")?,
+            folder,
             processes: Vec::new(),
             notes: Vec::new(),
         })
@@ -86,6 +93,7 @@ impl Stage {
         command.args(["worker", self.scenario, &rank.to_string()]);
         clean(&mut command);
         command.env("RPC_BACKEND", &self.backend).env(LED_VARIABLE, "1");
+        self.keys.give(rank, &mut command);
         command
     }
 
@@ -195,7 +203,7 @@ impl Stage {
     pub(crate) async fn store_port(&mut self) -> Result<u16> {
         let store = match self.store.take() {
             Some(store) => store,
-            None => TcpStoreServer::bind(&format!("{}:0", self.host)).await.context("a store")?,
+            None => self.serve_store(0).await.context("a store")?,
         };
         let port = store.local_addr().port();
         self.store = Some(store);
@@ -214,9 +222,13 @@ impl Stage {
     /// Hosts the store at `port`.
     pub(crate) async fn host_store_at(&mut self, port: u16) -> Result<()> {
         ensure!(self.store.is_none(), "there is a store already");
-        self.store =
-            Some(TcpStoreServer::bind(&format!("{}:{port}", self.host)).await.context("the late store")?);
+        self.store = Some(self.serve_store(port).await.context("the late store")?);
         Ok(())
+    }
+
+    async fn serve_store(&self, port: u16) -> Result<TcpStoreServer> {
+        let (address, limits) = (SocketAddr::new(self.host, port).to_string(), StoreLimits::default());
+        Ok(TcpStoreServer::bind_secured(&address, limits, &self.keys.store()?).await?)
     }
 
     /// A folder that goes with the stage.
@@ -227,6 +239,28 @@ impl Stage {
     /// The backend of this run.
     pub(crate) fn backend(&self) -> &str {
         &self.backend
+    }
+
+    /// How the workers of this run are secured.
+    pub(crate) fn security(&self) -> Security {
+        self.security
+    }
+
+    /// The hosts for which certificates of this run are good.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        hosts_of(self.host)
+    }
+
+    /// Makes new secrets, for workers that are at `hosts`.
+    pub(crate) fn certify(&mut self, hosts: &[String]) -> Result<()> {
+        ensure!(self.store.is_none(), "the store has the old ones");
+        self.keys = Keys::new(self.security, self.world_size, hosts, self.folder.path())?;
+        Ok(())
+    }
+
+    /// The secrets of this run.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// A figure to be shown with the result.
@@ -290,6 +324,11 @@ fn own_host(run: usize) -> IpAddr {
     let pid = std::process::id();
     let [.., high, low] = (pid % (1 << 14)).to_be_bytes();
     Ipv4Addr::new(127, 64 + high, low, 1 + (run % 254) as u8).into()
+}
+
+/// Workers listen at the first address of loopback, wherever there they meet.
+fn hosts_of(host: IpAddr) -> Vec<String> {
+    vec![host.to_string(), Ipv4Addr::LOCALHOST.to_string(), "localhost".to_owned()]
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use rpc::rpc_core::{Kind, WorkerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{CLOSED_AT_ONCE, attacked, closed, echo, victim_and_caller};
+use super::{CLOSED_AT_ONCE, OPEN, attacked, closed, echo, victim_and_caller};
 use crate::part::{Part, say};
 use crate::runner::stage::Stage;
 use crate::scenario::{Scenario, leave};
@@ -45,7 +45,7 @@ fn member(
         };
         attacked(stage, attack).await
     };
-    Scenario::new(name, 3, role).script(script).only("tcp")
+    Scenario::new(name, 3, role).script(script).only("tcp").secured(OPEN)
 }
 
 /// After the attack the same worker is as good as any.

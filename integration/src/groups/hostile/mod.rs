@@ -20,9 +20,12 @@ use tokio::net::TcpStream;
 
 use crate::part::{Part, say};
 use crate::runner::process::Process;
+use crate::runner::security::Security;
 use crate::runner::stage::Stage;
 use crate::scenario::{Scenario, leave};
 
+/// For who introduces itself by hand and has to be believed.
+const OPEN: &[Security] = &[Security::Open];
 /// How long the victim may take to close a link that has broken the protocol.
 const CLOSED_AT_ONCE: Duration = Duration::from_secs(2);
 /// How long it may take to close one that says nothing: `handshake_timeout`, 5 s, and slack.

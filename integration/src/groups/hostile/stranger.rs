@@ -8,7 +8,7 @@ use rpc::rpc_core::{Incarnation, WorkerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{CLOSED_AT_ONCE, CLOSED_IN_TIME, attacked, closed, victim_and_caller};
+use super::{CLOSED_AT_ONCE, CLOSED_IN_TIME, OPEN, attacked, closed, victim_and_caller};
 use crate::runner::stage::Stage;
 use crate::scenario::Scenario;
 
@@ -17,11 +17,12 @@ const HALF_OPEN: usize = 200;
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         stranger("hostile::says_nothing", says_nothing),
-        stranger("hostile::says_garbage", says_garbage),
-        stranger("hostile::announces_1_tib", announces_much),
-        stranger("hostile::dies_mid_frame", dies_mid_frame),
+        // They expect the answers of a worker that believes whoever connects.
+        stranger("hostile::says_garbage", says_garbage).secured(OPEN),
+        stranger("hostile::announces_1_tib", announces_much).secured(OPEN),
+        stranger("hostile::dies_mid_frame", dies_mid_frame).secured(OPEN),
         stranger("hostile::one_byte_at_a_time", one_byte_at_a_time),
-        stranger("hostile::is_of_another_job", is_of_another_job),
+        stranger("hostile::is_of_another_job", is_of_another_job).secured(OPEN),
         stranger("hostile::half_open_connections", half_open),
     ]
 }

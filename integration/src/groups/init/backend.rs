@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use rpc::prelude::*;
-use rpc::rpc_core::{Backend, BackendError, BindOptions, BoundBackend, BoxFuture, RegistryError};
+use rpc::rpc_core::{
+    Backend, BackendError, BindOptions, BoundBackend, BoxFuture, LinkSecurity, RegistryError,
+};
 use rpc::{BackendRegistry, default_backends};
 use rpc_rendezvous::JoinError;
 
@@ -41,6 +43,10 @@ impl Backend for Counting {
     fn bind(&self, options: &BindOptions) -> BoxFuture<'_, Result<Box<dyn BoundBackend>, BackendError>> {
         self.bound.fetch_add(1, Ordering::SeqCst);
         self.inner.bind(options)
+    }
+
+    fn protects(&self, security: &LinkSecurity) -> Result<(), BackendError> {
+        self.inner.protects(security)
     }
 }
 

@@ -34,7 +34,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 async fn no_store(part: Part) -> Result<()> {
     let began = Instant::now();
     match part.builder().init_timeout(PATIENCE).init().await {
-        Err(InitError::Store(error @ StoreError::NotAStore { .. })) => {
+        // Where TLS is asked for, who answers without it is told apart no further.
+        Err(InitError::Store(error @ (StoreError::NotAStore { .. } | StoreError::Denied { .. }))) => {
             ensure!(error.to_string().contains(&variable("MASTER_PORT")?), "{error}");
         }
         other => bail!("{other:?}"),

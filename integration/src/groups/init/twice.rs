@@ -8,7 +8,7 @@ use rpc::Shutdown;
 use rpc::prelude::*;
 use rpc_rendezvous::{JoinError, TcpStore};
 
-use crate::part::{Part, variable};
+use crate::part::{Part, store_security, variable};
 use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
@@ -64,7 +64,8 @@ async fn init_twice(part: Part) -> Result<()> {
 /// Nothing of a worker is process-wide: two workers of one job and one of another live side by side.
 async fn two_workers_in_one_process(part: Part) -> Result<()> {
     let address = format!("{}:{}", variable("MASTER_ADDR")?, variable("MASTER_PORT")?);
-    let store = Arc::new(TcpStore::connect(&address, Duration::from_secs(10)).await?);
+    let (patience, security) = (Duration::from_secs(10), store_security()?);
+    let store = Arc::new(TcpStore::connect_secured(&address, patience, &security).await?);
     let start = |rank: u32| {
         let builder = Worker::builder(format!("side{rank}")).rank(rank).world_size(2);
         tokio::spawn(builder.store(store.clone()).job("side by side").init())

@@ -12,7 +12,7 @@ use super::common::{
     LATE, Tally, after, all_gone, copy_of, is_idle, live_tallies, new_tally, on_all, on_first,
     reference_error, sum_of, until,
 };
-use crate::part::{Part, say, variable};
+use crate::part::{Part, say, store_security, variable};
 use crate::runner::stage::Stage;
 use crate::scenario::{Scenario, leave};
 
@@ -241,7 +241,8 @@ async fn last_handle(stage: &mut Stage) -> Result<()> {
 /// Two groups in one process: a reference of one is refused by the other, and is as good as before.
 async fn of_another_worker(part: Part) -> Result<()> {
     let address = format!("{}:{}", variable("MASTER_ADDR")?, variable("MASTER_PORT")?);
-    let store = Arc::new(TcpStore::connect(&address, Duration::from_secs(10)).await?);
+    let (patience, security) = (Duration::from_secs(10), store_security()?);
+    let store = Arc::new(TcpStore::connect_secured(&address, patience, &security).await?);
     let side = Worker::builder("side0").rank(0).world_size(1).store(store).job("side by side");
     let (side, worker) = (side.init().await?, part.init().await?);
     let rref = RRef::new(&side, Tally::new(1));
