@@ -52,7 +52,7 @@ pub mod rustls_configs;
 pub use crate::credentials::Credentials;
 #[cfg(feature = "tls")]
 pub use crate::error::{CredentialPart, SecurityError};
-pub use crate::exchange::{Binding, EXCHANGE_TIME, ExchangeError, Role, TokenExchange, prove};
+pub use crate::exchange::{Binding, EXCHANGE_TIME, ExchangeError, TokenExchange, prove};
 #[cfg(feature = "tls")]
 pub use crate::identity::generate;
 pub use crate::roster::{Roster, fingerprint_of};

@@ -18,4 +18,4 @@ pub use self::server::TcpStoreServer;
 pub(crate) use self::stream::Stream;
 
 /// What proofs of the token that are made for a store are bound to, beside the channel.
-const SERVICE: &str = "store";
+const SERVICE: &str = "rpc-store/1";

@@ -57,8 +57,7 @@ type Proof = [u8; PROOF_BYTES];
 
 /// Which end of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "an exchange has two ends")]
-pub enum Role {
+enum Role {
     /// The one that has connected. It proves first.
     Client,
     /// The one that has listened.

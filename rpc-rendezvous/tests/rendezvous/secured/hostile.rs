@@ -122,7 +122,7 @@ async fn a_client_is_not_talked_out_of_tls() {
 /// A good exchange with a store on this machine, and what was said in it.
 async fn recorded_exchange(address: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let binding = Binding::socket("store", stream.peer_addr().unwrap());
+    let binding = Binding::socket("rpc-store/1", stream.peer_addr().unwrap());
     let (near, far) = tokio::io::duplex(1024);
     let heard = Heard::default();
     let good = {
@@ -193,7 +193,7 @@ async fn garbage_after_the_exchange_costs_its_own_connection() {
     let (_server, address) = server(&token(&ours())).await;
     let store = connect(&address, &token(&ours())).await.unwrap();
     let mut stream = TcpStream::connect(&address).await.unwrap();
-    let binding = Binding::socket("store", stream.peer_addr().unwrap());
+    let binding = Binding::socket("rpc-store/1", stream.peer_addr().unwrap());
     let exchange = TokenExchange::client(&ours(), binding).unwrap();
     prove(&mut stream, exchange, EXCHANGE_TIME).await.unwrap();
     stream.write_all(&[0xff; 100]).await.unwrap();
