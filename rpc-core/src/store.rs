@@ -138,8 +138,12 @@ pub enum Denial {
          port if this is another job's store"
     )]
     TokenDiffers,
-    /// The store takes TLS only, and this process has come without, as to a loopback address.
-    #[error("it takes TLS only; reach it by the host that rank 0 or the launcher names (MASTER_ADDR)")]
+    /// The store takes TLS only, and this process has come without: it has no token, or dials loopback where the
+    /// store asks for certificates.
+    #[error(
+        "it takes TLS only; set RPC_JOIN_TOKEN or RPC_TLS_CA, RPC_TLS_CERT and RPC_TLS_KEY as for rank 0 or the \
+         launcher, and reach it by the same host (MASTER_ADDR)"
+    )]
     TlsExpected,
     /// This process expects TLS, and what answers speaks none.
     #[error(

@@ -9,6 +9,8 @@
 //! not matter by which name the server was told to listen; which connections need TLS is the clients' decision
 //! (`Access`), and this is the other half of it.
 
+use std::net::SocketAddr;
+
 use rpc_core::{Denial, JoinToken};
 use rpc_security::{Binding, EXCHANGE_TIME, TokenExchange, prove};
 use tokio::io::AsyncReadExt;
@@ -77,7 +79,7 @@ impl Guard {
 
 /// Lets in who knows the token and comes from this machine.
 async fn admit_locally(token: &JoinToken, mut socket: TcpStream) -> Result<Stream, Unwelcome> {
-    if !socket.peer_addr()?.ip().to_canonical().is_loopback() {
+    if !is_here(socket.peer_addr()?) {
         return Err(Unwelcome::Told(socket, Status::TlsExpected));
     }
     let mut start = [0; TokenExchange::START.len()];
@@ -91,6 +93,11 @@ async fn admit_locally(token: &JoinToken, mut socket: TcpStream) -> Result<Strea
     let mut exchange = TokenExchange::server(token, Binding::socket(SERVICE, socket.local_addr()?))?;
     exchange.handle(&start).map_err(Lost::Exchange)?;
     Ok(believe(Stream::Plain(socket), exchange).await?)
+}
+
+/// Whether a connection from `peer` does not leave the machine.
+fn is_here(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
 }
 
 async fn believe(mut stream: Stream, exchange: TokenExchange) -> Result<Stream, Lost> {
@@ -115,5 +122,19 @@ impl From<Lost> for Unwelcome {
 impl From<std::io::Error> for Unwelcome {
     fn from(error: std::io::Error) -> Self {
         Self::Lost(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_here;
+
+    #[test]
+    fn only_loopback_is_here() {
+        let here = |peer: &str| is_here(peer.parse().unwrap());
+        assert!(
+            here("127.0.0.1:1") && here("127.9.9.9:1") && here("[::1]:1") && here("[::ffff:127.0.0.1]:1")
+        );
+        assert!(!here("192.0.2.1:1") && !here("[2001:db8::1]:1") && !here("[::ffff:192.0.2.1]:1"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rpc_core::{Denial, Store};
-use rpc_rendezvous::{StoreLimits, TcpStore, TcpStoreServer};
+use rpc_rendezvous::{StoreLimits, StoreSecurity, TcpStore, TcpStoreServer};
 use rpc_security::rustls_configs::{store_client_with_token, store_server_with_token};
 use rpc_security::{Binding, EXCHANGE_TIME, TokenExchange, prove};
 use rustls::pki_types::ServerName;
@@ -117,6 +117,29 @@ async fn a_client_is_not_talked_out_of_tls() {
             assert!(!said.windows(start.len()).any(|bytes| bytes == start), "it said {start:?} in the clear");
         }
     }
+}
+
+/// An address of this machine that is not loopback, if it has one: that of the way to an address for documentation,
+/// to which nothing is sent.
+fn outward_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// The right token in the clear is not taken over a network either: who listens there could go on with the connection.
+#[tokio::test]
+async fn a_server_takes_no_plain_connection_from_a_network() {
+    let Some(outward) = outward_address() else { return };
+    let security = token(&ours());
+    let server = TcpStoreServer::bind_secured("0.0.0.0:0", StoreLimits::default(), &security).await.unwrap();
+    let address = std::net::SocketAddr::new(outward, server.local_addr().port());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let exchange = TokenExchange::client(&ours(), Binding::socket("rpc-store/1", address)).unwrap();
+    let proved = prove(&mut stream, exchange, EXCHANGE_TIME).await;
+    assert!(proved.is_err(), "it says that it wants TLS, which is no exchange");
+    assert_eq!(denied(&address.to_string(), &StoreSecurity::Open).await, Denial::TlsExpected);
+    works(&connect(&address.to_string(), &security).await.unwrap()).await;
 }
 
 /// A good exchange with a store on this machine, and what was said in it.
