@@ -63,7 +63,7 @@
 //! | payload that is copied out of the read buffer | 256 B | longer ones share the buffer |
 //! | rest of a piece that is read in place | 16 KiB | shorter ones pass through the buffer |
 //! | read buffer while bulk is on its way | 8 KiB | what it brings of the next piece has to be copied |
-//! | connections in their handshake | 1,024, for 5 s each | the oldest makes room |
+//! | connections in their handshake | 1,024, for 5 s each; with TLS at most about 80 KiB each | the oldest makes room |
 //! | plain bytes encrypted at a time | 64 KiB | their records go before all else |
 //! | records between TLS and a full socket | 66 KiB | nothing more is encrypted |
 //! | connections that wait for `accept` | 4096, or the system's bound | the system refuses more |
