@@ -17,11 +17,14 @@ pub(crate) const LINK_WINDOW: u32 = 32 << 20;
 pub(crate) const STREAMS_MAX: u32 = 128;
 
 /// Datagrams' worth of a stream that are taken at a time.
-pub(crate) const READ_CHUNKS: usize = 32;
+pub(crate) const READ_CHUNKS: usize = 16;
 /// Heads that are read before the items have a turn.
 pub(crate) const HEADS_BEFORE_ITEMS: u32 = 64;
 /// Bytes of items that are read before other tasks of the thread have a turn.
 pub(crate) const ITEM_TURN_BYTES: usize = 2 << 20;
+/// Heads of a lane in the buffer from which on they are decoded before more is read. More than the decoder ever needs
+/// in one piece.
+pub(crate) const INPUT_MAX_BYTES: usize = 256 << 10;
 /// Buffer for heads that a lane with nothing to read keeps.
 pub(crate) const INPUT_KEPT_BYTES: usize = 8 << 10;
 
@@ -44,10 +47,12 @@ pub(crate) const VIGIL_INTERVAL: Duration = Duration::from_millis(125);
 pub(crate) const LOOKS_IDLE: u32 = 12;
 /// The same where something has been sent lately.
 pub(crate) const LOOKS_ACTIVE: u32 = 3;
+/// The same where knocks are refused while the peer is alive.
+pub(crate) const LOOKS_DOUBTFUL: u32 = 80;
 /// Looks that count as lately.
 pub(crate) const LOOKS_LATELY: u32 = 40;
 /// How long a knock waits for its refusal.
-pub(crate) const KNOCK_TIME: Duration = Duration::from_millis(500);
+pub(crate) const KNOCK_TIME: Duration = Duration::from_millis(250);
 /// Knocks at a time.
 pub(crate) const KNOCKS_MAX: usize = 64;
 

@@ -50,7 +50,7 @@
 //!
 //! # Death
 //! Unlike with TCP it is the process, not its system, that answers for a link. A process that has ended is noticed
-//! within half a second where something has been sent to it lately, and two seconds elsewhere, if its host is there to
+//! within about half a second where something has been sent to it lately, and two seconds elsewhere, if its host is there to
 //! refuse datagrams to its port; a host that has vanished after 25 seconds of silence. A process that is stopped, or computes on its only runtime thread, for longer than that
 //! loses its links too.
 //!
@@ -71,7 +71,7 @@
 //! | links that wait for `accept` | 1,024 | one more is closed |
 //! | dialling one of several addresses | 3 s | the next address |
 //! | silence | 1 s | each side asks whether the other is there |
-//! | silence of a peer | 0.4 s within 5 s of the last frame to it, else 1.5 s | its port is knocked at; if it is closed, the link has failed |
+//! | silence of a peer | 0.4 s within 5 s of the last frame to it, else 1.5 s | its port is knocked at; if it is closed, the link has failed (after 10 s if it had refused a living peer's knock) |
 //! | silence of a peer whose port is not known to be closed | 25 s | the link has failed |
 //! | orderly close: no progress of what is queued or not acknowledged | 5 s, 1 s if the peer has ended its side | the rest is dropped, the link has failed |
 //! | orderly close: waiting for the peer's end | 2 s | the link ends |

@@ -17,7 +17,7 @@ use quinn::{Connection, ConnectionError, RecvStream};
 use rpc_core::framing::{Assembler, HeadDecoder, ItemId, Lane};
 use rpc_core::{Frame, FrameLimits, LinkError, LinkReceiver, Violation};
 
-use crate::bounds::{HEADS_BEFORE_ITEMS, INPUT_KEPT_BYTES, ITEM_TURN_BYTES, READ_CHUNKS};
+use crate::bounds::{HEADS_BEFORE_ITEMS, INPUT_KEPT_BYTES, INPUT_MAX_BYTES, ITEM_TURN_BYTES, READ_CHUNKS};
 use crate::end::{self, End};
 use crate::link::{Reading, Shared};
 use crate::wire::{self, Kind};
@@ -92,59 +92,69 @@ impl QuicReceiver {
             if let Some(frame) = self.assembler.next() {
                 return Poll::Ready(Ok(Some(frame)));
             }
-            let turn_of_items = self.heads >= HEADS_BEFORE_ITEMS;
-            if !turn_of_items {
+            // What is in the buffers first: to ask a stream costs more than to decode a head.
+            if self.heads < HEADS_BEFORE_ITEMS {
                 for lane in Lane::ALL {
-                    if let Some(frame) = self.read_lane(lane, cx)? {
+                    if let Some(frame) = self.decode(lane)? {
                         return Poll::Ready(Ok(Some(frame)));
                     }
                 }
             }
+            let mut progress = self.heads >= HEADS_BEFORE_ITEMS;
             self.heads = 0;
-            let known = self.accept_streams(cx)?;
-            let read = self.read_items(cx)?;
+            for lane in Lane::ALL {
+                progress |= self.read_lane(lane, cx)?;
+            }
+            progress |= self.accept_streams(cx)?;
+            progress |= self.read_items(cx)?;
             if self.has_ended() {
                 return Poll::Ready(Ok(None));
             }
-            if !(turn_of_items || known || read) {
+            if !progress {
                 return Poll::Pending;
             }
         }
     }
 
-    /// Reads heads of `lane` until one makes a frame whole.
-    fn read_lane(&mut self, lane: Lane, cx: &mut Context<'_>) -> Result<Option<Frame>, Stop> {
+    /// Takes heads of `lane` off its buffer until one makes a frame whole.
+    fn decode(&mut self, lane: Lane) -> Result<Option<Frame>, Stop> {
         let Some(reading) = &mut self.streams.lanes[lane as usize] else { return Ok(None) };
         while self.assembler.has_room(lane) {
-            if let Some(head) = reading.decoder.decode(&mut reading.input)? {
-                self.heads += 1;
-                if let Some(frame) = self.assembler.head(head)? {
-                    return Ok(Some(frame));
-                }
-                continue;
-            }
-            if reading.ended {
-                return Ok(None);
-            }
-            match read(&mut reading.stream, cx, |bytes| {
-                reading.input.extend_from_slice(bytes);
-                Ok(())
-            })? {
-                Read::Bytes => {}
-                Read::Nothing => {
-                    // A large buffer is not kept for nothing.
-                    if reading.input.is_empty() && reading.input.capacity() > INPUT_KEPT_BYTES {
-                        reading.input = BytesMut::new();
-                    }
-                    return Ok(None);
-                }
-                Read::End if reading.decoder.is_between_heads() && reading.input.is_empty() => {
-                    reading.ended = true;
-                }
-                Read::End => return Err(Stop::Error(end::in_the_middle())),
+            let Some(head) = reading.decoder.decode(&mut reading.input)? else { return Ok(None) };
+            self.heads += 1;
+            if let Some(frame) = self.assembler.head(head)? {
+                return Ok(Some(frame));
             }
         }
         Ok(None)
+    }
+
+    /// Reads what has come of `lane`, if there is room for what it may be. Says whether there was any.
+    fn read_lane(&mut self, lane: Lane, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        let Some(reading) = &mut self.streams.lanes[lane as usize] else { return Ok(false) };
+        if reading.ended || reading.input.len() >= INPUT_MAX_BYTES || !self.assembler.has_room(lane) {
+            return Ok(false);
+        }
+        let input = &mut reading.input;
+        let read = read(&mut reading.stream, cx, |bytes| {
+            input.extend_from_slice(bytes);
+            Ok(())
+        });
+        match read? {
+            Read::Bytes => Ok(true),
+            Read::Nothing => {
+                // A large buffer is not kept for nothing.
+                if reading.input.is_empty() && reading.input.capacity() > INPUT_KEPT_BYTES {
+                    reading.input = BytesMut::new();
+                }
+                Ok(false)
+            }
+            Read::End if reading.decoder.is_between_heads() && reading.input.is_empty() => {
+                reading.ended = true;
+                Ok(true)
+            }
+            Read::End => Err(Stop::Error(end::in_the_middle())),
+        }
     }
 
     /// Accepts streams while one is awaited, and looks at the preludes of those that are there. Says whether

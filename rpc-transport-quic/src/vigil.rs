@@ -12,6 +12,11 @@
 //! [`IDLE_TIMEOUT`](crate::bounds::IDLE_TIMEOUT). A process that lives and is busy or stopped has its port open, and is
 //! left alone.
 //!
+//! # When a refusal means nothing
+//! A knock comes from another port than the link's datagrams, and something in between (a firewall, a translator of
+//! addresses) may refuse it and let those pass. So each link is knocked at once while its peer has just been heard, and
+//! again when its address has changed. Where that is refused, later refusals count only after [`LOOKS_DOUBTFUL`].
+//!
 //! A refusal can be forged, by who guesses a port among some 28,000 while a peer is silent that is not dead.
 //! That ends a link, as a forged reset ends a TCP connection.
 
@@ -24,7 +29,9 @@ use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::bounds::{KNOCK_TIME, KNOCKS_MAX, LOOKS_ACTIVE, LOOKS_IDLE, LOOKS_LATELY, VIGIL_INTERVAL};
+use crate::bounds::{
+    KNOCK_TIME, KNOCKS_MAX, LOOKS_ACTIVE, LOOKS_DOUBTFUL, LOOKS_IDLE, LOOKS_LATELY, VIGIL_INTERVAL,
+};
 use crate::link::Shared;
 
 /// No QUIC packet: the bit that all of them have is missing, and it is too short.
@@ -38,6 +45,43 @@ pub(crate) struct Watched(Mutex<Vec<Guest>>);
 struct Guest {
     link: Weak<Shared>,
     silence: Silence,
+    door: Arc<Mutex<Door>>,
+    /// Where it was last asked whether the port refuses.
+    tried: Option<SocketAddr>,
+}
+
+/// What a knock at a living peer's port has brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Door {
+    /// Nobody has knocked.
+    #[default]
+    Untried,
+    /// It did not refuse, so that a refusal means that it has been closed.
+    Silent,
+    /// It refuses whoever knocks.
+    Refusing,
+}
+
+impl Door {
+    /// How long the peer has to be silent before it is knocked at.
+    fn patience(self, unsent: u32) -> u32 {
+        match self {
+            Self::Silent if unsent < LOOKS_LATELY => LOOKS_ACTIVE,
+            Self::Silent => LOOKS_IDLE,
+            Self::Untried | Self::Refusing => LOOKS_DOUBTFUL,
+        }
+    }
+}
+
+/// What a look at a link has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    /// The peer has just been heard.
+    Alive,
+    /// It has not, for too short a time to say anything.
+    Quiet,
+    /// It has not for so long that it may be dead.
+    Silent,
 }
 
 /// How long a peer has not been heard of.
@@ -52,34 +96,72 @@ struct Silence {
 }
 
 impl Silence {
-    /// Takes the counts of datagrams that have come and of frames that have been sent so far; says whether to knock
-    /// now.
-    fn look(&mut self, heard: u64, sent: u64) -> bool {
+    /// Takes the counts of datagrams that have come and of frames that have been sent so far.
+    fn look(&mut self, heard: u64, sent: u64, door: Door) -> Sight {
         self.unsent = if sent == self.sent { self.unsent.saturating_add(1) } else { 0 };
         self.looks = if heard == self.heard { self.looks + 1 } else { 0 };
         (self.heard, self.sent) = (heard, sent);
-        let patience = if self.unsent < LOOKS_LATELY { LOOKS_ACTIVE } else { LOOKS_IDLE };
-        self.looks > 0 && self.looks.is_multiple_of(patience)
+        match self.looks {
+            0 => Sight::Alive,
+            looks if looks.is_multiple_of(door.patience(self.unsent)) => Sight::Silent,
+            _ => Sight::Quiet,
+        }
     }
 }
 
 impl Watched {
-    /// Watches `link` until it is dropped.
+    /// Watches `link` until it is dropped. Its peer has just been heard.
     pub(crate) fn add(&self, link: &Arc<Shared>) {
-        self.0.lock().push(Guest { link: Arc::downgrade(link), silence: Silence::default() });
+        let (door, at) = (Arc::default(), link.remote());
+        let trial = Visit { link: Arc::clone(link), at, is_trial: true, door: Arc::clone(&door) };
+        // One for each handshake, and those are bounded.
+        tokio::spawn(trial.run());
+        let guest = Guest { link: Arc::downgrade(link), silence: Silence::default(), door, tried: Some(at) };
+        self.0.lock().push(guest);
     }
 
     /// Looks at every link, and returns those that are to be knocked at.
-    fn silent(&self) -> Vec<Arc<Shared>> {
-        let mut silent = Vec::new();
+    fn look(&self) -> Vec<Visit> {
+        let mut visits = Vec::new();
         self.0.lock().retain_mut(|guest| {
             let Some(link) = guest.link.upgrade() else { return false };
-            if guest.silence.look(link.datagrams_received(), link.frames_sent()) {
-                silent.push(link);
+            let (door, at) = (*guest.door.lock(), link.remote());
+            let sight = guest.silence.look(link.datagrams_received(), link.frames_sent(), door);
+            let is_trial = sight == Sight::Alive && guest.tried != Some(at);
+            if is_trial {
+                guest.tried = Some(at);
+            }
+            if is_trial || sight == Sight::Silent {
+                visits.push(Visit { link, at, is_trial, door: Arc::clone(&guest.door) });
             }
             true
         });
-        silent
+        visits
+    }
+}
+
+/// A knock at the port of a link's peer.
+struct Visit {
+    link: Arc<Shared>,
+    at: SocketAddr,
+    /// The peer is alive; what is asked is whether its port refuses.
+    is_trial: bool,
+    door: Arc<Mutex<Door>>,
+}
+
+impl Visit {
+    async fn run(self) {
+        let refused = match knock(self.at).await {
+            Ok(()) => false,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
+            Err(_) => return,
+        };
+        if self.is_trial {
+            *self.door.lock() = if refused { Door::Refusing } else { Door::Silent };
+        } else if refused {
+            let text = "the peer is silent and its port is closed: its process has ended";
+            self.link.fail(io::Error::new(io::ErrorKind::ConnectionReset, text).into());
+        }
     }
 }
 
@@ -91,19 +173,11 @@ pub(crate) async fn run(watched: Weak<Watched>) {
     loop {
         looks.tick().await;
         let Some(watched) = watched.upgrade() else { return };
-        for link in watched.silent() {
+        for visit in watched.look() {
             // Who gets no turn now is looked at again.
             let Ok(turn) = Arc::clone(&knocks).try_acquire_owned() else { break };
             tokio::spawn(async move {
-                if let Err(error) = knock(link.remote()).await
-                    && error.kind() == io::ErrorKind::ConnectionRefused
-                {
-                    let gone = io::Error::new(
-                        io::ErrorKind::ConnectionReset,
-                        "the peer is silent and its port is closed: its process has ended",
-                    );
-                    link.fail(gone.into());
-                }
+                visit.run().await;
                 drop(turn);
             });
         }
@@ -144,29 +218,37 @@ mod tests {
     use super::*;
 
     /// After how many looks at a peer that says no more it is knocked at.
-    fn knock_after(silence: &mut Silence, heard: u64, sent: u64) -> u32 {
-        (1..1_000).find(|_| silence.look(heard, sent)).expect("at some time")
+    fn knock_after(silence: &mut Silence, heard: u64, sent: u64, door: Door) -> u32 {
+        (1..1_000).find(|_| silence.look(heard, sent, door) == Sight::Silent).expect("at some time")
     }
 
     #[test]
     fn only_a_row_of_silent_looks_is_a_reason_to_knock() {
         let mut silence = Silence { unsent: LOOKS_LATELY, ..Silence::default() };
         for heard in 1..1_000 {
-            assert!(!silence.look(heard / 2, 0), "somebody who is heard at every second look is there");
+            let sight = silence.look(heard / 2, 0, Door::Silent);
+            assert_ne!(sight, Sight::Silent, "somebody who is heard at every second look is there");
         }
-        assert_eq!(knock_after(&mut silence, 1_000, 0), LOOKS_IDLE + 1, "the first one has heard something");
-        assert_eq!(
-            knock_after(&mut silence, 1_000, 0),
-            LOOKS_IDLE,
-            "the next knock comes after as long a silence"
-        );
+        assert_eq!(silence.look(1_000, 0, Door::Silent), Sight::Alive);
+        for _ in 0..3 {
+            assert_eq!(knock_after(&mut silence, 1_000, 0, Door::Silent), LOOKS_IDLE);
+        }
     }
 
     #[test]
     fn who_has_been_sent_something_lately_is_looked_at_more_closely() {
         let mut silence = Silence { unsent: LOOKS_LATELY, ..Silence::default() };
-        assert!(!silence.look(7, 1));
-        assert_eq!(knock_after(&mut silence, 7, 1), LOOKS_ACTIVE);
+        assert_eq!(silence.look(7, 1, Door::Silent), Sight::Alive);
+        assert_eq!(knock_after(&mut silence, 7, 1, Door::Silent), LOOKS_ACTIVE);
+    }
+
+    #[test]
+    fn a_port_that_refuses_while_its_peer_lives_is_doubted() {
+        for door in [Door::Refusing, Door::Untried] {
+            let mut silence = Silence::default();
+            silence.look(7, 1, door);
+            assert_eq!(knock_after(&mut silence, 7, 1, door), LOOKS_DOUBTFUL);
+        }
     }
 
     #[tokio::test]

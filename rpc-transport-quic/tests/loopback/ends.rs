@@ -137,6 +137,7 @@ fn mortal_peer(
             let transport = bind_as(&identity, &group).await;
             address_to.send(transport.local_address()).unwrap();
             let link = transport.accept().await.unwrap();
+            link.sender.send(request(1, 10, &[]), Flush::Now).unwrap();
             dies.await.unwrap();
             (transport, link)
         });
@@ -154,8 +155,9 @@ async fn a_process_that_dies_is_noticed_long_before_the_idle_timeout() {
     let address = address.await.unwrap();
     let dialler = bind_as(&near, &group).await;
     let mut link = dialler.connect(&address).await.unwrap();
+    assert_same(&next_frame(&mut link.receiver).await, &request(1, 10, &[]));
     die.send(()).unwrap();
-    peer.join().unwrap();
+    tokio::task::spawn_blocking(|| peer.join().unwrap()).await.unwrap();
     let error =
         tokio::time::timeout(Duration::from_secs(10), next(&mut link.receiver)).await.unwrap().unwrap_err();
     assert!(matches!(&error, LinkError::Io(error) if error.kind() == ErrorKind::ConnectionReset), "{error}");

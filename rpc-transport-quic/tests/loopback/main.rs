@@ -4,5 +4,8 @@
 
 mod delivery;
 mod ends;
+mod hostile;
+mod network;
+mod proxy;
 mod rig;
 mod stress;
