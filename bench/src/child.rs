@@ -4,6 +4,7 @@
 //! server   ready ADDRESS              then for each line that it reads:  {"cpu_seconds": …, "resident_bytes": …}
 //! client   begin                      when warm, and waits for a line
 //!          {"metrics": …}             what it measured from then on
+//! member   called                     when its first call is done, and waits for a line, leaves its group, and ends
 //! ```
 //! The driver asks the server for its figures between `begin` and its answer, and after the client's result, so
 //! that they belong to the same calls. Both end when their input does.
@@ -13,13 +14,14 @@ use std::io::{self, BufRead, Write};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::oneshot;
 
-use crate::case::{self, Case};
-use crate::flags::{Call, Place};
-use crate::machine;
-use crate::system::{Job, System};
+use crate::case::{self, Case, Work};
+use crate::flags::{Call, Member, Place};
+use crate::system::{Job, Leave, System};
 use crate::systems::{self, Visitor};
 use crate::workloads;
+use crate::{kept, machine};
 
 /// What the client measured.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +59,9 @@ pub(crate) fn serve(place: &Place) -> anyhow::Result<()> {
 
     let case = case::find(&place.case)?;
     machine::pin(0)?;
+    if let Work::Upload { keep: true, .. } = case.work {
+        kept::keep_all();
+    }
     std::thread::spawn(tell_usage);
     systems::visit(&place.system, Serve(place, case))
 }
@@ -78,6 +83,33 @@ pub(crate) fn call(call: &Call) -> anyhow::Result<()> {
     let case = case::find(&call.place.case)?;
     machine::pin(case.pin.client())?;
     systems::visit(&call.place.system, Caller(call, case))
+}
+
+pub(crate) fn member(member: &Member) -> anyhow::Result<()> {
+    struct Join<'a>(&'a Member, &'static Case);
+    impl Visitor for Join<'_> {
+        fn visit<S: System>(self) -> anyhow::Result<()> {
+            let Self(member, case) = self;
+            let job = job(&member.place, case);
+            runtime()?.block_on(S::member(&job, member.rank, Leave(called)))
+        }
+    }
+
+    systems::visit(&member.place.system, Join(member, case::find(&member.place.case)?))
+}
+
+/// Tells the driver that a member has called. What comes of it arrives when the members are to leave; meanwhile this
+/// process serves.
+fn called() -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    say("called");
+    std::thread::spawn(move || {
+        if io::stdin().lock().read_line(&mut String::new()).is_ok_and(|read| read > 0) {
+            // Nobody waits any more if the member has failed, which is told otherwise.
+            let _ = sender.send(());
+        }
+    });
+    receiver
 }
 
 /// Tells the driver that the measurement can begin, and waits until it agrees.

@@ -55,6 +55,8 @@ pub(crate) enum Role {
     Serve(Place),
     #[command(hide = true)]
     Call(Call),
+    #[command(hide = true)]
+    Member(Member),
 }
 
 /// Which measurement a child takes part in.
@@ -79,4 +81,13 @@ pub(crate) struct Call {
     /// How long to measure
     #[arg(long)]
     pub(crate) seconds: f64,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Member {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Which member of the group this is
+    #[arg(long)]
+    pub(crate) rank: u32,
 }

@@ -21,6 +21,7 @@ mod child;
 mod driver;
 
 mod flags;
+mod kept;
 mod machine;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         None => driver::run(&flags.run),
         Some(Role::Serve(place)) => child::serve(&place),
         Some(Role::Call(call)) => child::call(&call),
+        Some(Role::Member(member)) => child::member(&member),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

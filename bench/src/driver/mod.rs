@@ -1,16 +1,19 @@
 //! The process that cargo starts: picks cases and systems, has them take turns, and reports.
 
+mod group;
 mod pair;
+mod process;
 mod report;
 mod results;
 mod versions;
 
 use anyhow::ensure;
 
-use crate::case::{CASES, Case};
+use crate::case::{CASES, Case, Work};
+use crate::child::Metric;
 use crate::flags::Run;
 use crate::machine;
-use crate::systems::{Entry, Kind, NOT_OFFERED, SYSTEMS};
+use crate::systems::{Entry, Kind, MISSING, SYSTEMS};
 
 use self::results::Results;
 
@@ -24,7 +27,7 @@ const SECONDS_QUICK: f64 = 0.1;
 /// If a measurement failed; the results of all others have been printed.
 pub(crate) fn run(flags: &Run) -> anyhow::Result<()> {
     let cases: Vec<&Case> = CASES.iter().filter(|case| is_asked_for(case, flags)).collect();
-    let systems = systems(flags);
+    let mut systems = systems(flags);
     ensure!(!cases.is_empty(), "no workload begins with that; --list names them");
     ensure!(!systems.is_empty(), "no system is called that; --list names them");
     if flags.list {
@@ -32,8 +35,15 @@ pub(crate) fn run(flags: &Run) -> anyhow::Result<()> {
         systems.iter().for_each(|system| println!("{:<24} {:?}", system.name, system.kind));
         return Ok(());
     }
-    for (name, what) in NOT_OFFERED {
-        eprintln!("skipped {name}: this build does not offer {what}");
+    systems.retain(|system| match (system.absent)() {
+        Some(reason) => {
+            eprintln!("skipped {}: {reason}", system.name);
+            false
+        }
+        None => true,
+    });
+    for (name, reason) in MISSING {
+        eprintln!("skipped {name}: {reason}");
     }
     let seconds = if flags.quick { SECONDS_QUICK } else { SECONDS };
     let about = report::About::new(flags.rounds(), seconds, &systems);
@@ -49,7 +59,7 @@ pub(crate) fn run(flags: &Run) -> anyhow::Result<()> {
             systems.iter().copied().partition(|system| (system.lacks)(case.work.needs()).is_none());
         let mut results = Results::new(case);
         for round in 0..flags.rounds() {
-            able.retain(|system| match pair::measure(system, case, seconds) {
+            able.retain(|system| match measure(system, case, seconds) {
                 Ok(metrics) => {
                     results.add(round, system, metrics);
                     true
@@ -76,6 +86,14 @@ pub(crate) fn run(flags: &Run) -> anyhow::Result<()> {
     }
     ensure!(failures == 0, "{failures} measurements failed");
     Ok(())
+}
+
+/// Measures once, with fresh processes.
+fn measure(system: &Entry, case: &Case, seconds: f64) -> anyhow::Result<Vec<Metric>> {
+    match case.work {
+        Work::Start { members } => group::measure(system, case, members),
+        _ => pair::measure(system, case, seconds),
+    }
 }
 
 fn reason(system: &Entry, case: &Case) -> &'static str {

@@ -1,8 +1,14 @@
 //! The systems that are measured, one file each.
 
+mod capnp;
+mod irpc;
 mod ours;
 mod raw;
+mod remoc;
 mod tarpc;
+pub(crate) mod tonic;
+
+use std::path::Path;
 
 use crate::case::Feature;
 use crate::system::System;
@@ -18,6 +24,10 @@ pub(crate) struct Entry {
     pub(crate) package: Option<&'static str>,
     /// Why it takes no part in workloads that need a feature.
     pub(crate) lacks: fn(Feature) -> Option<&'static str>,
+    /// Why it takes no part at all.
+    pub(crate) absent: fn() -> Option<&'static str>,
+    /// Makes what all processes of a measurement have to find.
+    pub(crate) prepare: fn(&Path) -> anyhow::Result<()>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +52,8 @@ macro_rules! systems {
             floor: $floor,
             package: $package,
             lacks: <$system as System>::lacks,
+            absent: <$system as System>::absent,
+            prepare: <$system as System>::prepare,
         }),*];
 
         /// Calls `visitor` with the system that has this name.
@@ -55,14 +67,20 @@ macro_rules! systems {
 }
 
 systems! {
+    "raw-std-tcp" = raw::StdTcp: Floor, on None, None;
     "raw-tcp" = raw::Tcp: Floor, on None, Some("tokio");
+    "raw-unix" = raw::Unix: Floor, on None, Some("tokio");
+    "raw-quic" = raw::Quic: Floor, on None, Some("quinn");
     "tarpc" = tarpc::Tarpc: Peer, on Some("raw-tcp"), Some("tarpc");
-    "ours-tcp" = ours::Tcp: Ours, on Some("raw-tcp"), Some("rpc");
+    "tonic" = tonic::Tonic: Peer, on Some("raw-tcp"), Some("tonic");
+    "remoc" = remoc::Remoc: Peer, on Some("raw-tcp"), Some("remoc");
+    "capnp-rpc" = capnp::CapnProto: Peer, on Some("raw-tcp"), Some("capnp-rpc");
+    "irpc" = irpc::Irpc: Peer, on Some("raw-quic"), Some("irpc");
+    "ours-tcp" = ours::Ours<ours::Tcp>: Ours, on Some("raw-tcp"), Some("rpc");
+    "ours-tcp-tls" = ours::Ours<ours::TcpTls>: Ours, on Some("raw-tcp"), Some("rpc");
+    "ours-quic" = ours::Ours<ours::Quic>: Ours, on Some("raw-quic"), Some("rpc");
 }
 
-/// Systems of ours that results name, but that this build does not offer.
-pub(crate) const NOT_OFFERED: &[(&str, &str)] = &[
-    ("ours-tcp-tls", "links with TLS"),
-    ("ours-quic", "the backend quic"),
-    ("ours-local", "links between workers of one host"),
-];
+/// Systems of ours that results name, but that do not exist yet.
+pub(crate) const MISSING: &[(&str, &str)] =
+    &[("ours-local", "there is no way of its own for workers of one host")];

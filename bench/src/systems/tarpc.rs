@@ -12,11 +12,15 @@ use tarpc::{client, context, server};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-use crate::system::{self, Job, SMALL, System};
+use crate::case::Feature;
+use crate::kept;
+use crate::system::{self, Job, SMALL, System, expect, ones};
 
 #[tarpc::service]
 trait Service {
     async fn echo(bytes: Bytes) -> Bytes;
+    async fn upload(bytes: Bytes) -> u64;
+    async fn download(length: u64) -> Bytes;
 }
 
 #[derive(Clone)]
@@ -26,12 +30,30 @@ impl Service for Handlers {
     async fn echo(self, _: context::Context, bytes: Bytes) -> Bytes {
         bytes
     }
+
+    async fn upload(self, _: context::Context, bytes: Bytes) -> u64 {
+        let length = bytes.len() as u64;
+        kept::arrived(bytes);
+        length
+    }
+
+    async fn download(self, _: context::Context, length: u64) -> Bytes {
+        kept::source(length as usize, |bytes| ones(bytes).into())
+    }
 }
 
 pub(crate) struct Tarpc;
 
 impl System for Tarpc {
     type Client = Client;
+
+    fn lacks(feature: Feature) -> Option<&'static str> {
+        match feature {
+            Feature::References => Some("has no references"),
+            Feature::Group => Some("has no groups to start or to leave"),
+            _ => None,
+        }
+    }
 
     async fn serve(_job: &Job<'_>, ready: impl FnOnce(&str)) -> anyhow::Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -72,9 +94,27 @@ where
 pub(crate) struct Client(ServiceClient);
 
 impl system::Client for Client {
+    type Bulk = Bytes;
+
     async fn echo(&self) -> anyhow::Result<()> {
         let answer = self.0.echo(context::current(), Bytes::from_static(&SMALL)).await?;
-        anyhow::ensure!(answer.len() == SMALL.len(), "an answer of {} bytes", answer.len());
-        Ok(())
+        expect(answer.len(), SMALL.len())
+    }
+
+    fn bulk(bytes: usize) -> Bytes {
+        ones(bytes).into()
+    }
+
+    async fn upload(&self, bulk: &Bytes) -> anyhow::Result<()> {
+        let taken = self.0.upload(context::current(), bulk.clone()).await?;
+        expect(taken as usize, bulk.len())
+    }
+
+    async fn echo_bulk(&self, bulk: &Bytes) -> anyhow::Result<()> {
+        expect(self.0.echo(context::current(), bulk.clone()).await?.len(), bulk.len())
+    }
+
+    async fn download(&self, bytes: usize) -> anyhow::Result<()> {
+        expect(self.0.download(context::current(), bytes as u64).await?.len(), bytes)
     }
 }

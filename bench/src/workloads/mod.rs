@@ -1,7 +1,12 @@
-//! The workloads, one file each, generic over the system.
+//! The workloads, one file each, generic over the system. W4 is W2 with eight in flight, and W8 is in
+//! [`driver`](crate::driver), since it is about the processes themselves.
 
 mod w1_latency;
 mod w2_overlap;
+mod w3_bulk;
+mod w5_clients;
+mod w6_cycle;
+mod w7_mixed;
 
 use std::time::Duration;
 
@@ -17,10 +22,16 @@ pub(crate) async fn run<S: System>(
     address: &str,
     seconds: f64,
 ) -> anyhow::Result<Measured> {
-    let client = S::connect(job, address, 0).await?;
+    let connect = async || S::connect(job, address, 0).await;
     match case.work {
-        Work::Latency => w1_latency::run(client, seconds).await,
-        Work::Overlap { in_flight, .. } => w2_overlap::run(client, in_flight, seconds).await,
+        Work::Latency => w1_latency::run(connect().await?, seconds).await,
+        Work::Overlap { in_flight } => w2_overlap::run(connect().await?, in_flight, seconds).await,
+        Work::Upload { mib, keep } => w3_bulk::upload(connect().await?, mib, keep, seconds).await,
+        Work::EchoBulk { mib } => w3_bulk::echo(connect().await?, mib, seconds).await,
+        Work::Clients { .. } => w5_clients::run::<S>(job, address, seconds).await,
+        Work::Cycle { at_a_time } => w6_cycle::run(connect().await?, at_a_time, seconds).await,
+        Work::Mixed { mib } => w7_mixed::run::<S>(job, address, mib, seconds).await,
+        Work::Start { .. } => anyhow::bail!("members of groups are not clients"),
     }
 }
 
@@ -70,6 +81,11 @@ impl Done {
 impl Metric {
     /// The main figure of a case.
     fn main(value: f64, unit: &str) -> Self {
-        Self { suffix: String::new(), value, unit: unit.to_owned() }
+        Self::other("", value, unit)
+    }
+
+    /// A figure beside it.
+    fn other(suffix: &str, value: f64, unit: &str) -> Self {
+        Self { suffix: suffix.to_owned(), value, unit: unit.to_owned() }
     }
 }
