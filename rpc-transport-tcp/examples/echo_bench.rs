@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use rpc_core::wire::Header;
 use rpc_core::{
-    BindOptions, Body, Flush, Frame, FrameLimits, Group, Identity, Incarnation, Link, LinkSecurity, Member,
-    Part, PartBuf, Transport, WorkerId, WorkerInfo, WorkerName,
+    BindOptions, Body, Close, Flush, Frame, FrameLimits, Group, Identity, Incarnation, Link, LinkSecurity,
+    Member, Part, PartBuf, Transport, WorkerId, WorkerInfo, WorkerName,
 };
 use rpc_transport_tcp::TcpTransport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -341,5 +341,9 @@ async fn ask_link(mut link: Link, job: Job) -> io::Result<Duration> {
             asked += 1;
         }
     }
-    Ok(start.elapsed())
+    let time = start.elapsed();
+    // An encrypted link that is dropped with its runtime looks as if it had been cut.
+    link.sender.close(Close::AfterQueued);
+    link.sender.closed().await;
+    Ok(time)
 }
