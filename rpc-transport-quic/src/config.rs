@@ -7,9 +7,8 @@
 //!   [`STREAMS_MAX`] open, twice what this implementation opens, so that streams that are finished and not
 //!   yet freed never stop the next one.
 //! - **Windows.** A stream may be [`STREAM_WINDOW`] ahead of its reader and a link [`LINK_WINDOW`]: 10 Gbit/s
-//!   at 13 ms, or 1 Gbit/s at 130 ms. Larger ones are slower on one machine, since what waits is no longer in
-//!   the cache. They bound what a peer can make this side keep, and since half of a link's window is beyond
-//!   the reach of any one stream, a stream that nobody reads does not stop the lanes.
+//!   at 13 ms, or 1 Gbit/s at 130 ms. They bound what a peer can make this side keep, and since half of a link's
+//!   window is beyond the reach of any one stream, a stream that nobody reads does not stop the lanes.
 //!   [`SEND_WINDOW`] is the same for our own side: bytes that are kept in case they have to be sent again.
 //! - **Silence.** Each side says something after [`KEEP_ALIVE`] of silence, and gives the link up after
 //!   [`IDLE_TIMEOUT`]. The timeout is long because unlike with TCP it is the process that answers, not the
@@ -17,12 +16,12 @@
 //!   is noticed much earlier, by [`vigil`](crate::vigil).
 //! - **Datagram size.** It starts with the 1,200 bytes that every path has to carry and is searched upwards
 //!   to [`MTU_MAX`], which the loopback interface and networks with jumbo frames carry. Where the path stays on
-//!   this host nothing has to be searched for. Much larger ones have stalled on loopback and gain nothing.
+//!   this host nothing has to be searched for. What larger ones need of the socket is in [`socket`](crate::socket).
 //! - **Segmentation offload** is on: one system call carries several datagrams.
-//! - **Congestion control** is Cubic. It does not pace below the rate that it has found, and on loopback, where
-//!   nothing is lost, it soon is out of the way; BBR, which models the path, gives away throughput there.
-//! - **Acknowledgements** are asked for less often than every second datagram, which halves their cost for
-//!   large messages; they are never later than [`ACK_DELAY`], so lanes and orderly ends do not wait for them.
+//! - **Congestion control** is quinn's Cubic across networks, and between processes of one host a window that does not
+//!   pace ([`congestion`](crate::congestion) says why).
+//! - **Acknowledgements** are asked for less often than every second datagram, since each costs a system call on
+//!   both sides; they are never later than [`ACK_DELAY`], so lanes and orderly ends do not wait for them.
 //! - **Unreliable datagrams** are off, and bidirectional streams not allowed: nothing here uses them.
 //! - **Migration** is on: a client whose address changes keeps its links. Server and client are held to their
 //!   certificates, not to their addresses.
