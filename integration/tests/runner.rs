@@ -39,14 +39,16 @@ fn what_passes_is_counted_and_told_to_programs_too() {
     let output = runner(&["--selftest", "--filter", "passes", "--backend", "all", "--json"]);
     assert!(output.status.success());
     let text = stdout(&output);
-    let mut lines = text.lines();
-    let object = lines.next().unwrap();
-    for part in
-        [r#""name":"selftest::passes""#, r#""backend":"tcp""#, r#""result":"passed""#, r#""seconds":"#]
-    {
-        assert!(object.contains(part), "{object}");
+    for backend in ["quic", "tcp"] {
+        let backend = format!(r#""backend":"{backend}""#);
+        let object = text.lines().find(|line| line.contains(&backend)).unwrap();
+        for part in
+            [r#""name":"selftest::passes""#, r#""security":"open""#, r#""result":"passed""#, r#""seconds":"#]
+        {
+            assert!(object.contains(part), "{object}");
+        }
     }
-    assert_eq!(lines.last(), Some("1 passed, 0 failed"));
+    assert_eq!(text.lines().last(), Some("2 passed, 0 failed"));
 }
 
 #[test]

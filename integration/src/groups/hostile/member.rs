@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rpc::prelude::*;
+use rpc::rpc_core::framing::{ItemId, Lane};
 use rpc::rpc_core::wire::{HEADER_BYTES, Header, Hello, PROTOCOL_VERSION, Welcome, frame};
 use rpc::rpc_core::{Kind, WorkerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -136,6 +137,9 @@ async fn holds_a_large_frame(bad: &mut Turncoat) -> Result<()> {
         if part_count == 1 {
             link.write_all(&(2_u64 << 30).to_le_bytes()).await?;
         }
+        // A piece of what travels beside the frame: of the payload, or of the part.
+        let item = ItemId { lane: Lane::Normal, frame: 0, item: u32::from(part_count) };
+        link.write_all(&item.header(2 << 30).to_bytes()).await?;
         link.write_all(&[7; 100_000]).await?;
         match tokio::time::timeout(Duration::from_millis(500), link.read_u8()).await {
             Err(_) => {}

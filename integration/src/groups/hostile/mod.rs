@@ -8,6 +8,7 @@
 mod attacker;
 mod member;
 mod probe;
+mod replay;
 mod siege;
 mod stranger;
 
@@ -41,7 +42,7 @@ async fn echo(data: Vec<u8>) -> Vec<u8> {
 }
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [stranger::scenarios(), member::scenarios(), siege::scenarios()].concat()
+    [stranger::scenarios(), member::scenarios(), replay::scenarios(), siege::scenarios()].concat()
 }
 
 /// The victim and the worker that calls it; ranks from 2 on do what the scenario wants of them.

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rpc::rpc_core::wire::{HEADER_BYTES, Header, Hello, PROTOCOL_VERSION, frame};
-use rpc::rpc_core::{Incarnation, WorkerId};
+use rpc::rpc_core::{Incarnation, Kind, WorkerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::attacker::Target;
+use super::probe::Counts;
+use super::siege::request;
 use super::{CLOSED_AT_ONCE, CLOSED_IN_TIME, OPEN, attacked, closed, victim_and_caller};
+use crate::part::{Part, say};
 use crate::runner::stage::Stage;
 use crate::scenario::Scenario;
 
@@ -24,6 +28,10 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         stranger("hostile::one_byte_at_a_time", one_byte_at_a_time),
         stranger("hostile::is_of_another_job", is_of_another_job).secured(OPEN),
         stranger("hostile::half_open_connections", half_open),
+        Scenario::new("hostile::who_is_believed_is_counted", 2, counts)
+            .script(believed)
+            .only("tcp")
+            .secured(OPEN),
     ]
 }
 
@@ -124,9 +132,54 @@ async fn half_open(_: &Stage, address: &str) -> Result<()> {
     Ok(())
 }
 
+/// What the sieges look at can tell: who knows the job's incarnations is believed where nothing is asked for, and
+/// its request is counted three times.
+async fn believed(stage: &mut Stage) -> Result<()> {
+    stage.start().await?;
+    let victim = stage.process(0)?;
+    let target: Target = serde_json::from_str(&victim.says("TARGET").await?)?;
+    let hello = Hello {
+        incarnation: Incarnation(target.incarnations[1]),
+        expected_incarnation: Incarnation(target.incarnations[0]),
+        ..hello_to(&target.job)
+    };
+    let mut link = TcpStream::connect(&target.address).await?;
+    link.write_all(&[frame_of(&hello), request(Kind::CALL)?].concat()).await?;
+    for expected in [frame::WELCOME, frame::REPLY] {
+        let mut header = [0; HEADER_BYTES];
+        link.read_exact(&mut header).await?;
+        let header = Header::from_bytes(&header);
+        ensure!(header.kind == expected, "{header:?}");
+        link.read_exact(&mut vec![0; header.payload_bytes as usize]).await?;
+    }
+    victim.tell("COUNT").await?;
+    let counts: Counts = serde_json::from_str(&victim.says("COUNTS").await?)?;
+    ensure!(counts == Counts::of_calls(1), "{counts:?}");
+    drop(link);
+    stage.tell_all("LEAVE").await?;
+    stage.all_succeed().await
+}
+
+async fn counts(mut part: Part) -> Result<()> {
+    let worker = part.init().await?;
+    if part.rank == 0 {
+        say(format_args!("TARGET {}", serde_json::to_string(&Target::of(&worker)?)?));
+        part.told("COUNT").await?;
+        say(format_args!("COUNTS {}", serde_json::to_string(&Counts::of(&worker)?)?));
+    }
+    part.told("LEAVE").await?;
+    worker.shutdown_with(rpc::Shutdown::Immediate).await?;
+    Ok(())
+}
+
 /// The first frame of a worker that nobody knows.
 pub(super) fn hello(job: &str) -> Vec<u8> {
-    let hello = Hello {
+    frame_of(&hello_to(job))
+}
+
+/// What such a worker says of itself.
+pub(super) fn hello_to(job: &str) -> Hello {
+    Hello {
         version: PROTOCOL_VERSION,
         features: 0,
         incarnation: Incarnation([7; 16]),
@@ -137,7 +190,11 @@ pub(super) fn hello(job: &str) -> Vec<u8> {
         digest: 0,
         name: "worker1".into(),
         job: job.into(),
-    };
+    }
+}
+
+/// `hello` as it is sent.
+pub(super) fn frame_of(hello: &Hello) -> Vec<u8> {
     let payload = hello.encode();
     let header = Header { payload_bytes: payload.len() as u32, ..Header::control(frame::HELLO, 0) };
     [&header.to_bytes()[..], &payload].concat()

@@ -2,6 +2,7 @@
 
 mod crowd;
 mod noise;
+mod tls;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,13 +12,14 @@ use rustix::process::{Resource, getrlimit, setpriority_process, setrlimit};
 
 pub(super) use self::crowd::all;
 pub(super) use self::noise::Noise;
+pub(super) use self::tls::{Dialler, quic};
 use crate::part::{say, variable};
 
 /// How far below others the attacker's processes stand: a tenth of their share of a processor that all want.
 const NICE: i32 = 10;
 
 /// A worker, as far as others can find out without its secrets.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Target {
     /// Where it listens.
     pub(super) address: String,
@@ -25,6 +27,8 @@ pub(super) struct Target {
     pub(super) job: String,
     /// Of all workers, by rank.
     pub(super) incarnations: Vec<[u8; 16]>,
+    /// Of all workers' certificates, by rank, where they have some.
+    pub(super) fingerprints: Vec<Option<[u8; 32]>>,
 }
 
 impl Target {
@@ -35,6 +39,7 @@ impl Target {
             address: group.get(worker.id()).context("a member")?.address.clone(),
             job: group.job().to_owned(),
             incarnations: group.members().iter().map(|member| member.incarnation.0).collect(),
+            fingerprints: group.members().iter().map(|member| member.fingerprint.map(|of| of.0)).collect(),
         })
     }
 }

@@ -1,38 +1,45 @@
 //! Connections that say nothing, say something wrong, or come as fast as they can.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use rpc::JoinToken;
 use rpc::rpc_core::wire::{Header, frame};
 use rpc::rpc_core::{Codecs, Kind};
+use rpc_security::{Binding, EXCHANGE_TIME, TokenExchange, prove};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::attacker::{Attacker, Noise, all};
 use super::super::probe::{BYTES, Probe, probe_id};
 use super::super::stranger::hello;
-use super::siege;
+use super::{nothing, siege};
+use crate::runner::security::Security;
 use crate::scenario::Scenario;
 
 /// Connections that are open and say nothing, at a time.
 const HALF_OPEN: usize = 10_000;
 /// How many are made at a time.
-const AT_A_TIME: usize = 64;
+pub(super) const AT_A_TIME: usize = 64;
+/// Until a port is tried again at which nobody listens yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Attempts after which a flood is one.
-const FLOOD: u64 = 500;
+pub(super) const FLOOD: u64 = 500;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        siege("hostile::siege_of_10000_half_open_connections", half_open).only("tcp"),
-        siege("hostile::siege_by_connecting", connects).only("tcp"),
-        siege("hostile::siege_by_hello", says_hello).only("tcp"),
-        siege("hostile::siege_by_requests", sends_requests).only("tcp"),
-        siege("hostile::siege_by_garbage", sends_garbage).only("tcp"),
+        siege("hostile::siege_of_10000_half_open_connections", half_open, nothing).only("tcp"),
+        siege("hostile::siege_by_connecting", connects, nothing).only("tcp"),
+        siege("hostile::siege_by_hello", says_hello, nothing).only("tcp"),
+        siege("hostile::siege_by_requests", sends_requests, nothing).only("tcp"),
+        siege("hostile::siege_with_wrong_tokens", guesses, nothing).only("tcp").secured(&[Security::Token]),
+        siege("hostile::siege_by_garbage", sends_garbage, nothing).only("tcp"),
     ]
 }
 
 /// Opens them all, and opens another one for each that the victim closes.
-async fn half_open(attacker: &Attacker) -> Result<()> {
+pub(super) async fn half_open(attacker: &Attacker) -> Result<()> {
     let lane = async |lane: usize| {
         let mut links = Vec::new();
         for _ in (lane..HALF_OPEN).step_by(AT_A_TIME) {
@@ -88,7 +95,7 @@ async fn sends_requests(attacker: &Attacker) -> Result<()> {
 }
 
 /// A request that is well formed in every respect.
-fn request(kind: Kind) -> Result<Vec<u8>> {
+pub(in super::super) fn request(kind: Kind) -> Result<Vec<u8>> {
     let codecs = Codecs::default();
     let arguments = codecs.encode(codecs.default_id(), &(Probe(vec![7; BYTES]),))?.payload;
     let header = Header {
@@ -98,6 +105,17 @@ fn request(kind: Kind) -> Result<Vec<u8>> {
         ..Header::control(kind.0, 1)
     };
     Ok([&header.to_bytes()[..], &arguments].concat())
+}
+
+/// Proofs by tokens that are somebody else's.
+async fn guesses(attacker: &Attacker) -> Result<()> {
+    let token = JoinToken::random()?;
+    flood(attacker, async |link| {
+        let binding = Binding::socket("rpc-tcp/1", link.peer_addr()?);
+        prove(link, TokenExchange::client(&token, binding)?, EXCHANGE_TIME).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Noise, lengths without end, halves of frames.
@@ -127,7 +145,10 @@ async fn sends_garbage(attacker: &Attacker) -> Result<()> {
 }
 
 /// Connects over and over, [`AT_A_TIME`], and does `what` with each link. That it fails is what has to happen.
-async fn flood(attacker: &Attacker, what: impl AsyncFn(&mut TcpStream) -> Result<()>) -> Result<()> {
+pub(super) async fn flood(
+    attacker: &Attacker,
+    what: impl AsyncFn(&mut TcpStream) -> Result<()>,
+) -> Result<()> {
     let lane = async |_| loop {
         if attacker.attempt() == FLOOD {
             attacker.under_way();
@@ -139,9 +160,18 @@ async fn flood(attacker: &Attacker, what: impl AsyncFn(&mut TcpStream) -> Result
     Ok(())
 }
 
-/// One more connection. It ends without a trace, or the system would run out of ports.
+/// One more connection, as soon as anybody listens. It ends without a trace, or the system would run out of ports.
 async fn connect(attacker: &Attacker) -> Result<TcpStream> {
-    let link = TcpStream::connect(&attacker.target.address).await?;
-    link.set_zero_linger()?;
-    Ok(link)
+    loop {
+        match TcpStream::connect(&attacker.target.address).await {
+            Ok(link) => {
+                link.set_zero_linger()?;
+                return Ok(link);
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                tokio::time::sleep(LOOK_AGAIN).await
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

@@ -14,7 +14,7 @@ const CALLS: usize = 2_000;
 const WINDOW: Duration = Duration::from_millis(500);
 
 /// Below this the machine's own noise is the larger part.
-const NOISE: Duration = Duration::from_millis(2);
+const NOISE: Duration = Duration::from_millis(10);
 
 /// Of calls with [`BYTES`] each way.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -5,25 +5,32 @@
 //! low priority, so that it takes from the victim's machine what a machine of its own would not: the time that
 //! the victim spends on it is the victim's, and is part of what is measured.
 //!
-//! In each of them
+//! In each of them (but those of [`store`], where a job meets meanwhile)
 //! - nothing of the attacker's is decoded or reaches a handler ([`Counts`]),
 //! - the victim's memory stays below a bound that follows from the places it has for handshakes,
 //! - so does the number of its open files,
 //! - worker1's calls take no more than twice as long, where the machine is quiet enough to tell ([`Latency`]), and
 //! - worker2 gets through.
 
+mod certificates;
+mod datagrams;
 mod floods;
 mod measure;
+mod store;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use tokio::process::Command;
+
+pub(super) use self::floods::request;
 use self::measure::Latency;
 use super::attacker::{Attacker, Target};
 use super::probe::{BYTES, Counts, Probe, probe};
 use crate::part::{Part, say};
 use crate::runner::process::Process;
+use crate::runner::security::forget;
 use crate::runner::stage::Stage;
 use crate::scenario::{Scenario, leave};
 
@@ -43,19 +50,29 @@ const FILES: u64 = PLACES + 256;
 const NEWCOMER: Duration = Duration::from_secs(8);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    floods::scenarios()
+    let groups = [floods::scenarios(), certificates::scenarios(), datagrams::scenarios(), store::scenarios()];
+    groups.concat()
 }
 
 /// `attack` goes on until it is over by itself or told so. It has to say when it is
-/// [under way](Attacker::under_way).
-fn siege(name: &'static str, attack: impl AsyncFn(&Attacker) -> Result<()> + Copy + 'static) -> Scenario {
+/// [under way](Attacker::under_way). `equip` gives the attacker what it has in its hands.
+fn siege(
+    name: &'static str,
+    attack: impl AsyncFn(&Attacker) -> Result<()> + Copy + 'static,
+    equip: fn(&Stage, &mut Command) -> Result<()>,
+) -> Scenario {
     let role = async move |part: Part| match part.rank {
         0 => is_besieged(part).await,
         1 => measures(part).await,
         2 => comes_late(part).await,
         _ => attacks(part, attack).await,
     };
-    Scenario::new(name, 3, role).script(besieged).alone()
+    Scenario::new(name, 3, role).script(async move |stage: &mut Stage| besieged(stage, equip).await).alone()
+}
+
+/// The attacker has no secret of anybody's.
+fn nothing(_: &Stage, _: &mut Command) -> Result<()> {
+    Ok(())
 }
 
 async fn is_besieged(mut part: Part) -> Result<()> {
@@ -106,13 +123,15 @@ async fn attacks(mut part: Part, attack: impl AsyncFn(&Attacker) -> Result<()>) 
     Ok(())
 }
 
-async fn besieged(stage: &mut Stage) -> Result<()> {
+async fn besieged(stage: &mut Stage, equip: fn(&Stage, &mut Command) -> Result<()>) -> Result<()> {
     stage.start().await?;
     let target = stage.process(0)?.says("TARGET").await?;
     let before = measured(stage.process(1)?, 1).await?;
     let resident = stage.process(0)?.resident_bytes();
 
     let mut command = stage.bare(ATTACKER);
+    forget(&mut command);
+    equip(stage, &mut command)?;
     stage.spawn_named("attacker", command.env("TARGET", target))?;
     let (victim, attacker) = (stage.process(0)?, stage.process(3)?);
     attacker.says("UNDER_WAY").await?;
