@@ -9,6 +9,7 @@ use tokio::net::UdpSocket;
 
 use super::super::attacker::{Attacker, Noise, quic};
 use super::{nothing, siege};
+use crate::runner::security::Security;
 use crate::scenario::Scenario;
 
 /// Handshakes that are begun; each needs work of the attacker's.
@@ -20,10 +21,12 @@ const FLOOD: u64 = 10_000;
 const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![
-        siege("hostile::siege_of_10000_first_packets", first_packets, nothing).only("quic"),
-        siege("hostile::siege_by_datagrams_of_noise", noise, nothing).only("quic"),
-    ]
+    let sieges = [
+        siege("hostile::siege_of_10000_first_packets", first_packets, nothing),
+        siege("hostile::siege_by_datagrams_of_noise", noise, nothing),
+    ];
+    // However workers are secured, QUIC asks the same of who dials.
+    sieges.map(|siege| siege.only("quic").secured(&[Security::Open])).into()
 }
 
 /// 10,000 handshakes as the victim sees them: 2,000 first packets, each from five ports. Nobody answers what it
