@@ -185,7 +185,7 @@ impl fmt::Debug for Identity {
 }
 
 /// What the links of a worker have to be protected by, at least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Protection {
     /// Nothing: whoever connects is believed, as far as the handshake goes.
@@ -196,6 +196,16 @@ pub enum Protection {
     Token,
     /// Each side shows the certificate whose fingerprint the group has for it, and all bytes are encrypted.
     Encryption,
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "nothing",
+            Self::Token => "the job's token on loopback",
+            Self::Encryption => "encryption",
+        })
+    }
 }
 
 /// How the links of a worker are protected, and what with.

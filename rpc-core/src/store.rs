@@ -134,8 +134,8 @@ pub enum Denial {
     TokenUnexpected,
     /// The two have different tokens, or somebody sits in between and has none.
     #[error(
-        "it has another token; set RPC_JOIN_TOKEN to the same value for all of the job, and choose another \
-         port if this is another job's store"
+        "it has another token; set RPC_JOIN_TOKEN to the same value for all of the job, choose another port \
+         if this is another job's store, and start a launcher of the same version as the program"
     )]
     TokenDiffers,
     /// The store takes TLS only, and this process has come without: it has no token, or dials loopback where the
@@ -152,7 +152,11 @@ pub enum Denial {
     )]
     TlsMissing,
     /// A certificate was not accepted, by this process or by the store.
-    #[error("{detail}; both need certificates of the same authority, and the store's one for this host")]
+    #[error(
+        "{detail}; the store (of rank 0 or the launcher) and all workers need RPC_TLS_CA, RPC_TLS_CERT and \
+         RPC_TLS_KEY with certificates of one authority that have not expired, are good for servers and clients, \
+         and in the store's case for the host in MASTER_ADDR"
+    )]
     Certificate {
         /// Whose, and what is wrong with it.
         detail: String,

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
-//! use rpc_core::{Incarnation, Store, WorkerName};
+//! use rpc_core::{Incarnation, Protection, Store, WorkerName};
 //! use rpc_rendezvous::{Joining, MemoryStore, join};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -20,6 +20,7 @@
 //!     backend: "tcp".into(),
 //!     address: format!("127.0.0.1:{}", 4000 + rank),
 //!     fingerprint: None,
+//!     protection: Protection::None,
 //!     timeout: Duration::from_secs(10),
 //! };
 //! let store: Arc<dyn Store> = Arc::new(MemoryStore::default());     // processes use `open_store`

@@ -42,6 +42,7 @@ async fn waiting_says_who_is_missing_after_three_seconds_and_every_five() {
         backend: "tcp".into(),
         address: String::new(),
         fingerprint: None,
+        protection: rpc_core::Protection::None,
         timeout: Duration::from_secs(14),
     };
     let _both = tokio::join!(join(&store, worker("a", 0)), join(&store, worker("b", 1)));

@@ -43,7 +43,10 @@ pub enum SecurityError {
         cause: Arc<io::Error>,
     },
     /// The PEM text has none, or is broken.
-    #[error("the PEM text has no {part} in it, or is broken")]
+    #[error(
+        "the PEM text has no {part} in it, or is broken; a private key has to be without a password, and stands \
+         in a file of its own (RPC_TLS_KEY beside RPC_TLS_CERT)"
+    )]
     NoPem {
         /// What is missing.
         part: CredentialPart,
@@ -58,7 +61,10 @@ pub enum SecurityError {
         form: &'static str,
     },
     /// The parts cannot be used, or not together: for instance a key of another certificate.
-    #[error("the {part} cannot be used")]
+    #[error(
+        "the {part} cannot be used; a certificate has to be of X.509 version 3, and the private key has to be the \
+         certificate's"
+    )]
     Unusable {
         /// Which part.
         part: CredentialPart,

@@ -198,6 +198,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
         backend: backend.name().to_owned(),
         address: String::new(),
         fingerprint: options.security.identity.as_ref().map(Identity::fingerprint),
+        protection: options.security.protection,
         timeout: left(),
     };
     let bound = match backend.bind(&options).await {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rpc_core::{Member, Store, WorkerInfo};
+use rpc_core::{Member, Protection, Store, WorkerInfo};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,7 @@ pub(super) struct Claim {
     pub(super) member: Member,
     pub(super) world_size: u32,
     pub(super) backend: String,
+    pub(super) protection: Protection,
 }
 
 /// What stays of a claim that broke a rule.
@@ -113,6 +114,14 @@ fn agree(mine: &Claim, theirs: &Claim) -> Result<(), JoinError> {
             second_backend: second.backend.clone(),
         });
     }
+    if first.protection != second.protection {
+        return Err(JoinError::ProtectionMismatch {
+            first: info(first),
+            first_protection: first.protection,
+            second: info(second),
+            second_protection: second.protection,
+        });
+    }
     Ok(())
 }
 
@@ -141,7 +150,9 @@ impl Held {
             JoinError::DuplicateName { first, second, .. } => {
                 [first, second].contains(&&self.claim.member.info.id)
             }
-            JoinError::WorldSizeMismatch { .. } | JoinError::BackendMismatch { .. } => true,
+            JoinError::WorldSizeMismatch { .. }
+            | JoinError::BackendMismatch { .. }
+            | JoinError::ProtectionMismatch { .. } => true,
             _ => false,
         };
         if tell { self.refuse(&error.to_string()).await } else { self.take_back().await }

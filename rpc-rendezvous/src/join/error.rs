@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::text::rounded;
-use rpc_core::{InvalidGroup, StoreError, WorkerId, WorkerInfo, WorkerName};
+use rpc_core::{InvalidGroup, Protection, StoreError, WorkerId, WorkerInfo, WorkerName};
 
 /// Why a worker did not get into its group.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +82,21 @@ pub enum JoinError {
         second: WorkerInfo,
         /// Its backend.
         second_backend: String,
+    },
+    /// Two workers protect their links differently, so neither could speak to the other.
+    #[error(
+        "links of {first} are protected by {first_protection}, those of {second} by {second_protection}; give all \
+         the same credentials (RPC_JOIN_TOKEN, RPC_TLS_*, Security), and let all listen on loopback, or none"
+    )]
+    ProtectionMismatch {
+        /// The worker with the lower rank.
+        first: WorkerInfo,
+        /// What it has.
+        first_protection: Protection,
+        /// The other.
+        second: WorkerInfo,
+        /// What that has.
+        second_protection: Protection,
     },
     /// Another worker could not join, so there will be no group.
     #[error("{worker} could not join: {reason}")]

@@ -37,7 +37,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::{
-    Fingerprint, Group, Incarnation, Member, PrefixStore, Store, StoreError, WorkerId, WorkerInfo, WorkerName,
+    Fingerprint, Group, Incarnation, Member, PrefixStore, Protection, Store, StoreError, WorkerId,
+    WorkerInfo, WorkerName,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
@@ -82,6 +83,8 @@ pub struct Joining {
     pub address: String,
     /// The certificate that the worker shows on links, if it has one.
     pub fingerprint: Option<Fingerprint>,
+    /// What protects the worker's links, the same for all workers.
+    pub protection: Protection,
     /// How long to wait for the others.
     pub timeout: Duration,
 }
@@ -106,7 +109,12 @@ impl Joining {
         let info = WorkerInfo::new(self.name.clone(), WorkerId(self.rank));
         let mut member = Member::new(info, self.incarnation, self.address.clone());
         member.fingerprint = self.fingerprint;
-        Claim { member, world_size: self.world_size, backend: self.backend.clone() }
+        Claim {
+            member,
+            world_size: self.world_size,
+            backend: self.backend.clone(),
+            protection: self.protection,
+        }
     }
 }
 
@@ -336,6 +344,9 @@ async fn wait_for_all(
             return Err(Ended::ForGood(progress.timed_out()));
         }
         if let Some(over) = notice::read(store, generation).await? {
+            // Rank 0 may have come, seen what is wrong between it and us, and said so since we looked. Then it is
+            // our own error too, and better told as such.
+            verify(me, &look(store, keys).await?, old)?;
             return Err(Ended::ForGood(over));
         }
         let until = deadline.min(Instant::now() + pause).min(progress.next_report());

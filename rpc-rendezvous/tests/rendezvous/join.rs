@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{Store, WorkerId, WorkerInfo, WorkerName};
+use rpc_core::{Protection, Store, WorkerId, WorkerInfo, WorkerName};
 use rpc_rendezvous::{JoinError, Joined, Joining, MemoryStore, TcpStoreServer, join, refuse};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -107,6 +107,22 @@ async fn different_backends_fail_both_and_name_both() {
         let error = result.unwrap_err().to_string();
         let text = "a (rank 0) uses the backend tcp, b (rank 1) uses quic; start all with one backend";
         assert_eq!(error, text);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_protections_fail_both_and_name_both() {
+    let odd = Joining { protection: Protection::Encryption, ..worker("b", 1, 2) };
+    for result in join_all(&store(), vec![worker("a", 0, 2), odd]).await {
+        let error = result.unwrap_err();
+        let expected = JoinError::ProtectionMismatch {
+            first: info("a", 0),
+            first_protection: Protection::None,
+            second: info("b", 1),
+            second_protection: Protection::Encryption,
+        };
+        assert_eq!(error, expected);
+        assert!(error.to_string().contains("RPC_JOIN_TOKEN"), "{error}");
     }
 }
 

@@ -198,6 +198,7 @@ pub(crate) fn worker(name: &str, rank: u32, world_size: u32) -> Joining {
         backend: "tcp".into(),
         address: format!("10.0.0.{rank}:1"),
         fingerprint: None,
+        protection: rpc_core::Protection::None,
         timeout: LONG,
     }
 }

@@ -7,7 +7,7 @@ use rpc::prelude::*;
 use rpc::rpc_rref::report::Handles;
 use rpc::{LeakPolicy, Shutdown, ShutdownError, ShutdownReport};
 
-use super::common::{LATE, Tally, after, all_gone, new_tally};
+use super::common::{LATE, Tally, after, all_gone, new_tally, until};
 use super::lifecycle::{held, hold, let_go};
 use crate::part::{Part, say};
 use crate::runner::stage::Stage;
@@ -229,6 +229,10 @@ async fn while_running(part: Part) -> Result<()> {
         worker.rpc_async("worker1", hold, (mine.clone(),)).await?;
         let theirs = worker.remote(after(&worker, 2), new_tally, (1,))?;
         theirs.created().await?;
+        // That worker1 has taken it may be told after the call has returned.
+        let shared =
+            async || Ok(worker.rrefs().await.owned.first().is_some_and(|own| own.holders.len() == 2));
+        until("worker1 is listed", shared).await?;
         let list = worker.rrefs().await;
         let [owned] = &list.owned[..] else { bail!("{list:?}") };
         let holders: BTreeSet<&str> =
