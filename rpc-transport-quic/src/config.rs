@@ -18,8 +18,10 @@
 //!   to [`MTU_MAX`], which the loopback interface and networks with jumbo frames carry. Where the path stays on
 //!   this host nothing has to be searched for. What larger ones need of the socket is in [`socket`](crate::socket).
 //! - **Segmentation offload** is on: one system call carries several datagrams.
-//! - **Congestion control** is quinn's Cubic across networks, and between processes of one host a window that does not
-//!   pace ([`congestion`](crate::congestion) says why).
+//! - **Congestion control** across networks is BBR: it goes by the rate that arrives, where Cubic takes each lost
+//!   datagram for congestion. Over a link of 10 ms there and back that loses one packet in a thousand, uploads
+//!   reach 174 MB/s with BBR and 6.5 with Cubic; one in a hundred, 150 and 1.5; none, 170 to 190 and 125. Between
+//!   processes of one host it is a window that does not pace ([`congestion`](crate::congestion) says why).
 //! - **Acknowledgements** are asked for less often than every second datagram, since each costs a system call on
 //!   both sides; they are never later than [`ACK_DELAY`], so lanes and orderly ends do not wait for them.
 //! - **Unreliable datagrams** are off, and bidirectional streams not allowed: nothing here uses them.
@@ -32,6 +34,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quinn::congestion::BbrConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     AckFrequencyConfig, ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig,
@@ -90,7 +93,9 @@ impl Configs {
         let client = Arc::new(QuicClientConfig::try_from(client).map_err(io::Error::other)?);
         let mut here = transport(MTU_MAX);
         here.congestion_controller_factory(Arc::new(HereConfig));
-        let transport = PerPath { here: Arc::new(here), far: Arc::new(transport(1_200)) };
+        let mut far = transport(1_200);
+        far.congestion_controller_factory(Arc::new(BbrConfig::default()));
+        let transport = PerPath { here: Arc::new(here), far: Arc::new(far) };
         let server = |transport: &Arc<TransportConfig>| {
             let mut config = ServerConfig::with_crypto(server.clone());
             config.transport_config(Arc::clone(transport)).migration(true);

@@ -14,8 +14,8 @@
 //!
 //! # When a refusal means nothing
 //! A knock comes from another port than the link's datagrams, and something in between (a firewall, a translator of
-//! addresses) may refuse it and let those pass. So each link is knocked at once while its peer has just been heard, and
-//! again when its address has changed. Where that is refused, later refusals count only after [`LOOKS_DOUBTFUL`].
+//! addresses) may refuse it and let those pass. So each link to another host is knocked at once while its peer has just been
+//! heard, and again when its address has changed. Where that is refused, later refusals count only after [`LOOKS_DOUBTFUL`].
 //!
 //! A refusal can be forged, by who guesses a port among some 28,000 while a peer is silent that is not dead.
 //! That ends a link, as a forged reset ends a TCP connection.
@@ -63,6 +63,12 @@ enum Door {
 }
 
 impl Door {
+    /// What is known of the port at `peer` before anybody has knocked: between processes of one host nothing
+    /// refuses in a closed port's place, so a peer that dies at once is noticed as soon as any other.
+    fn before_a_trial(peer: SocketAddr) -> Self {
+        if peer.ip().to_canonical().is_loopback() { Self::Silent } else { Self::Untried }
+    }
+
     /// How long the peer has to be silent before it is knocked at.
     fn patience(self, unsent: u32) -> u32 {
         match self {
@@ -112,10 +118,13 @@ impl Silence {
 impl Watched {
     /// Watches `link` until it is dropped. Its peer has just been heard.
     pub(crate) fn add(&self, link: &Arc<Shared>) {
-        let (door, at) = (Arc::default(), link.remote());
-        let trial = Visit { link: Arc::clone(link), at, is_trial: true, door: Arc::clone(&door) };
-        // One for each handshake, and those are bounded.
-        tokio::spawn(trial.run());
+        let at = link.remote();
+        let door = Arc::new(Mutex::new(Door::before_a_trial(at)));
+        if *door.lock() == Door::Untried {
+            let trial = Visit { link: Arc::clone(link), at, is_trial: true, door: Arc::clone(&door) };
+            // One for each handshake, and those are bounded.
+            tokio::spawn(trial.run());
+        }
         let guest = Guest { link: Arc::downgrade(link), silence: Silence::default(), door, tried: Some(at) };
         self.0.lock().push(guest);
     }
@@ -127,10 +136,12 @@ impl Watched {
             let Some(link) = guest.link.upgrade() else { return false };
             let (door, at) = (*guest.door.lock(), link.remote());
             let sight = guest.silence.look(link.datagrams_received(), link.frames_sent(), door);
-            let is_trial = sight == Sight::Alive && guest.tried != Some(at);
-            if is_trial {
+            let moved = sight == Sight::Alive && guest.tried != Some(at);
+            if moved {
                 guest.tried = Some(at);
+                *guest.door.lock() = Door::before_a_trial(at);
             }
+            let is_trial = moved && *guest.door.lock() == Door::Untried;
             if is_trial || sight == Sight::Silent {
                 visits.push(Visit { link, at, is_trial, door: Arc::clone(&guest.door) });
             }
@@ -240,6 +251,18 @@ mod tests {
         let mut silence = Silence { unsent: LOOKS_LATELY, ..Silence::default() };
         assert_eq!(silence.look(7, 1, Door::Silent), Sight::Alive);
         assert_eq!(knock_after(&mut silence, 7, 1, Door::Silent), LOOKS_ACTIVE);
+    }
+
+    #[test]
+    fn a_refusal_of_this_very_host_is_believed_from_the_start() {
+        for (peer, door) in [
+            ("127.0.0.1:1", Door::Silent),
+            ("[::1]:1", Door::Silent),
+            ("[::ffff:127.0.0.1]:1", Door::Silent),
+            ("192.0.2.1:1", Door::Untried),
+        ] {
+            assert_eq!(Door::before_a_trial(peer.parse().unwrap()), door, "{peer}");
+        }
     }
 
     #[test]
