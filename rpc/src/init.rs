@@ -213,7 +213,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     let joined = join(&store, joining).await?;
     let mut start = AgentStart::new(WorkerId(rank), joined.group.clone(), builder.config);
     start.functions_digest = functions.digest();
-    tracing::info!(backend = backend.name(), protection = ?options.security.protection, "links of {name}");
+    tracing::debug!(backend = backend.name(), protection = ?options.security.protection, "links of {name}");
     let agent = match bound.start(start).await {
         Ok(agent) => agent,
         Err(error) => {
