@@ -41,17 +41,13 @@ struct Calls {
 
 impl Order {
     /// Takes `frame`, and gives it back if it may leave. `settled`: all that might leave so far has been taken.
-    pub(super) fn push(&mut self, frame: Frame, settled: bool) -> Option<Frame> {
-        let call = frame.header.call;
-        if self.is_quiet() && call != 0 && !has_bulk(&frame) {
-            return Some(frame);
-        }
-        let waits = call == 0 && !(settled && self.is_quiet());
+    pub(super) fn push(&mut self, frame: Frame, with_bulk: bool, settled: bool) -> Option<Frame> {
+        let waits = frame.header.call == 0 && !(settled && self.is_quiet());
         if waits || !self.behind.is_empty() || self.zero_under_way() {
             self.behind.push_back(frame);
             return None;
         }
-        self.admit(frame)
+        self.admit(frame, with_bulk)
     }
 
     /// The bulk of `call` is out.
@@ -68,7 +64,8 @@ impl Order {
     /// and after more has been taken.
     pub(super) fn poll(&mut self, settled: bool) -> Option<Frame> {
         while let Some(frame) = self.freed.pop_front() {
-            if let Some(frame) = self.admit(frame) {
+            let with_bulk = has_bulk(&frame);
+            if let Some(frame) = self.admit(frame, with_bulk) {
                 return Some(frame);
             }
         }
@@ -85,7 +82,8 @@ impl Order {
             && (first.header.call != 0 || (settled && self.has_no_bulk()))
         {
             let frame = self.behind.pop_front()?;
-            if let Some(frame) = self.admit(frame) {
+            let with_bulk = has_bulk(&frame);
+            if let Some(frame) = self.admit(frame, with_bulk) {
                 return Some(frame);
             }
         }
@@ -106,14 +104,14 @@ impl Order {
     }
 
     /// A frame that waits for no frame of call 0.
-    fn admit(&mut self, frame: Frame) -> Option<Frame> {
+    fn admit(&mut self, frame: Frame, with_bulk: bool) -> Option<Frame> {
         let call = frame.header.call;
         let calls = &mut self.lanes[Lane::of(&frame.header) as usize];
         if let Some(followers) = calls.followers.get_mut(&call) {
             followers.push_back(frame);
             return None;
         }
-        if !has_bulk(&frame) {
+        if !with_bulk {
             return Some(frame);
         }
         calls.followers.insert(call, VecDeque::new());

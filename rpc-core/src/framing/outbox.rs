@@ -99,8 +99,15 @@ impl Outbox {
         debug_assert_eq!(usize::from(frame.header.part_count), frame.body.parts.len(), "header and parts");
         let parts = frame.body.parts.len() * PART_LENGTH_BYTES;
         let wire_len = (HEADER_BYTES + parts) as u64 + frame.body.len_bytes();
+        let with_bulk = has_bulk(&frame);
+        if !with_bulk && frame.header.call != 0 && self.order.is_quiet() {
+            // Nearly every frame: there is nothing that it could overtake.
+            let lane = Lane::of(&frame.header);
+            self.lanes[lane as usize].write(lane, frame, false, &mut self.spares);
+            return wire_len;
+        }
         let settled = self.is_settled();
-        if let Some(frame) = self.order.push(frame, settled) {
+        if let Some(frame) = self.order.push(frame, with_bulk, settled) {
             self.write(frame);
         }
         wire_len
@@ -159,7 +166,8 @@ impl Outbox {
             let mark = mark(lane, before).to_bytes();
             heads.gather(HEADER_BYTES, &mut self.spares).extend_from_slice(&mark);
         }
-        heads.write(lane, frame, &mut self.spares);
+        let with_bulk = has_bulk(&frame);
+        heads.write(lane, frame, with_bulk, &mut self.spares);
     }
 
     /// Heap memory that stays while nothing is queued, in bytes.
@@ -199,8 +207,7 @@ struct Entry {
 }
 
 impl Heads {
-    fn write(&mut self, lane: Lane, frame: Frame, spares: &mut Spares) {
-        let with_bulk = has_bulk(&frame);
+    fn write(&mut self, lane: Lane, frame: Frame, with_bulk: bool, spares: &mut Spares) {
         let Frame { header, body: Body { payload, parts } } = frame;
         let number = self.frames_with_bulk;
         let mut items = VecDeque::new();

@@ -60,6 +60,12 @@ impl Header {
         bytes
     }
 
+    /// The kind of a header that has not been read: enough to tell whose it is.
+    #[inline]
+    pub const fn kind_in(bytes: &[u8; HEADER_BYTES]) -> u8 {
+        bytes[6]
+    }
+
     /// Reads a header; any 32 bytes are one, so the limits and the engine decide what it is worth.
     pub fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> Self {
         let u64_at = |at: usize| {
