@@ -53,6 +53,8 @@ pub(crate) const LOOKS_DOUBTFUL: u32 = 80;
 pub(crate) const LOOKS_LATELY: u32 = 40;
 /// How long a knock waits for its refusal.
 pub(crate) const KNOCK_TIME: Duration = Duration::from_millis(250);
+/// Time between two knocks at a port that is being dialled.
+pub(crate) const DIAL_KNOCK_INTERVAL: Duration = Duration::from_millis(250);
 /// Knocks at a time.
 pub(crate) const KNOCKS_MAX: usize = 64;
 

@@ -70,6 +70,7 @@
 //! | first datagrams of a connection, before its turn | 16 KiB, 4 MiB together | dropped |
 //! | links that wait for `accept` | 1,024 | one more is closed |
 //! | dialling one of several addresses | 3 s | the next address |
+//! | the port that is dialled | 0.25 s | it is knocked at again; if it is closed, the dial is refused |
 //! | silence | 1 s | each side asks whether the other is there |
 //! | silence of a peer | 0.4 s within 5 s of the last frame to it, else 1.5 s | its port is knocked at; if it is closed, the link has failed (after 10 s if it had refused a living peer's knock) |
 //! | silence of a peer whose port is not known to be closed | 25 s | the link has failed |

@@ -10,9 +10,9 @@ use rpc_core::{BindOptions, BoxFuture, Group, Link, LinkSecurity, Transport, Tra
 use rpc_security::Roster;
 use tokio::net::lookup_host;
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::bounds::{ACCEPTED_MAX, DIAL_ADDRESS_TIMEOUT};
+use crate::bounds::{ACCEPTED_MAX, DIAL_ADDRESS_TIMEOUT, DIAL_KNOCK_INTERVAL};
 use crate::config::{self, Configs};
 use crate::door;
 use crate::end;
@@ -93,10 +93,13 @@ impl QuicTransport {
     async fn dial(&self, peer: SocketAddr) -> io::Result<Connection> {
         let config = self.configs.client.to(peer.ip()).clone();
         let connecting = self.endpoint.connect_with(config, peer, SERVER_NAME).map_err(not_dialled)?;
+        // Again and again: whoever is stopped when it is dialled has its port open, and may end afterwards.
         let refused = async {
-            match vigil::knock(peer).await {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => error,
-                _ => std::future::pending().await,
+            loop {
+                match vigil::knock(peer).await {
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return error,
+                    _ => sleep(DIAL_KNOCK_INTERVAL).await,
+                }
             }
         };
         tokio::select! {

@@ -178,6 +178,21 @@ async fn dialling_where_nobody_listens_is_refused_at_once() {
     assert!(transport.connect("no port").await.is_err());
 }
 
+/// As somebody who is stopped, and then killed.
+#[tokio::test]
+async fn a_port_that_closes_while_it_is_dialled_refuses_the_dial() {
+    let dialler = bind_two().await.0;
+    let stopped = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = stopped.local_addr().unwrap().to_string();
+    let dialling = tokio::spawn(async move { dialler.connect(&address).await.map(drop) });
+    // Only a second knock tells that the first one is over.
+    for _ in 0..2 {
+        while soon(stopped.recv_from(&mut [0; 2_048])).await.unwrap().0 != 1 {}
+    }
+    drop(stopped);
+    assert_eq!(soon(dialling).await.unwrap().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
 #[test]
 fn a_runtime_that_ends_takes_its_links_with_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
