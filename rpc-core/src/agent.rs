@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::context::CallContext;
 use crate::error::Failure;
 use crate::function::BoxFuture;
+use crate::info::AgentInfo;
 use crate::message::{Body, Kind, Request, Response};
 use crate::reply::Reply;
 use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
@@ -80,9 +81,14 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     /// Dropping the future leaves the shutdown to go on in the background.
     fn shutdown(&self, how: Shutdown) -> BoxFuture<'static, Result<ShutdownReport, ShutdownError>>;
 
-    /// What is going on, for people: state of peers, calls in flight, queues.
+    /// What is going on: state of peers, calls in flight, queues. Empty for an agent that does not tell.
+    fn info(&self) -> AgentInfo {
+        AgentInfo::default()
+    }
+
+    /// The same as names and values, for people.
     fn debug_info(&self) -> Vec<(String, String)> {
-        Vec::new()
+        self.info().flat()
     }
 }
 

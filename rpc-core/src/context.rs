@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::client::Client;
+use crate::message::{Kind, Request};
 use crate::reply::ReplyCell;
 use crate::worker::WorkerId;
 
@@ -66,6 +67,10 @@ impl Host for Client {
 
 struct CallState {
     caller: WorkerId,
+    began: Instant,
+    call: u64,
+    /// What was asked for; of kind 0 if that is not known.
+    asked_for: (Kind, u64),
     deadline: Mutex<Option<Instant>>,
     cancelled: AtomicBool,
     wake: Mutex<Interested>,
@@ -86,10 +91,24 @@ struct Interested {
 impl CallContext {
     /// A context for a call from `caller` that is to be answered within `timeout`.
     pub fn new(caller: WorkerId, timeout: Option<Duration>) -> Self {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Self::begin(caller, timeout, 0, (Kind(0), 0))
+    }
+
+    /// The context for `request` of `caller`, which has given the call the number `call`: as [`new`](Self::new), and
+    /// logs and [`AgentInfo`](crate::AgentInfo) can tell which call it is.
+    pub fn of_request(caller: WorkerId, request: &Request, call: u64) -> Self {
+        Self::begin(caller, request.timeout, call, (request.kind, request.method))
+    }
+
+    fn begin(caller: WorkerId, timeout: Option<Duration>, call: u64, asked_for: (Kind, u64)) -> Self {
+        let began = Instant::now();
+        let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
         Self {
             call: Arc::new(CallState {
                 caller,
+                began,
+                call,
+                asked_for,
                 deadline: Mutex::new(deadline),
                 cancelled: AtomicBool::new(false),
                 wake: Mutex::default(),
@@ -107,6 +126,19 @@ impl CallContext {
     /// The worker that called.
     pub fn caller(&self) -> WorkerId {
         self.call.caller
+    }
+
+    /// The caller's number of the call, by which its logs name it too; 0 if the agent did not say.
+    pub fn call(&self) -> u64 {
+        self.call.call
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.call.began
+    }
+
+    pub(crate) fn asked_for(&self) -> (Kind, u64) {
+        self.call.asked_for
     }
 
     /// Time left until the caller gives up; `None` if it waits for ever. Zero when it is over.

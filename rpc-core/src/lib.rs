@@ -55,6 +55,7 @@ mod agent;
 mod anteroom;
 mod backend;
 mod engine;
+mod info;
 mod security;
 mod shutdown;
 mod store;
@@ -82,6 +83,10 @@ pub use crate::function::{
     TableError, in_place, kept,
 };
 pub use crate::future::{CallHook, RpcFuture};
+pub use crate::info::{
+    AgentInfo, ByFunction, FUNCTIONS_LISTED_MAX, FunctionCount, FunctionKey, LinkState, OldestCall, PeerInfo,
+    RequestCounts, ThreadCounts, Traffic,
+};
 pub use crate::message::{Body, Kind, Outcome, Request, Response};
 pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf};
 pub use crate::reply::{CallControl, Promise, Reply, ReplyResult};

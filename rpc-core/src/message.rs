@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ReferenceError;
 use crate::part::Part;
@@ -12,7 +13,7 @@ use crate::part::Part;
 ///
 /// 0x10 to 0x7f are the framework's, from [`CUSTOM_FIRST`](Self::CUSTOM_FIRST) on they are yours. Smaller values
 /// belong to links and are no requests.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Kind(pub u8);
 
 impl Kind {

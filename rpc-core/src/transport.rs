@@ -111,6 +111,11 @@ pub trait LinkSender: fmt::Debug + Send + Sync + 'static {
     /// Bytes queued and not yet given to the system.
     fn queued_bytes(&self) -> u64;
 
+    /// What the link runs over, in a word or two, for [`AgentInfo`](crate::AgentInfo): `tcp`, `tcp, encrypted`.
+    fn carrier(&self) -> &str {
+        "unnamed"
+    }
+
     /// Ends the link. `After` what is queued has been written (bounded by the transport's own time), or
     /// `Now`. Both ends' `poll_recv` then end.
     fn close(&self, when: Close);

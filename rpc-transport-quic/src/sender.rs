@@ -29,6 +29,10 @@ impl LinkSender for QuicSender {
         self.0.queued_bytes()
     }
 
+    fn carrier(&self) -> &str {
+        "quic"
+    }
+
     fn close(&self, when: Close) {
         self.0.close(when);
     }

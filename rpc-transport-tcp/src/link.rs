@@ -166,6 +166,11 @@ impl Shared {
         Ok(())
     }
 
+    /// See [`Channel::carrier`].
+    pub(crate) fn carrier(&self) -> &'static str {
+        self.channel.carrier()
+    }
+
     /// Has what the channel has to say for itself written, such as the answer to a change of keys.
     pub(crate) fn speak(&self) {
         if self.channel.has_pending() {

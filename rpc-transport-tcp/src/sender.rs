@@ -29,6 +29,10 @@ impl LinkSender for TcpSender {
         self.0.queued_bytes()
     }
 
+    fn carrier(&self) -> &str {
+        self.0.carrier()
+    }
+
     fn close(&self, when: Close) {
         self.0.close(when);
     }

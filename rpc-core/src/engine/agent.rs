@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use super::peer::Phase;
 use super::shared::Shared;
 use super::{handshake, leave, reader, timer};
 use crate::agent::{Agent, Handler, PeerWatcher};
@@ -12,6 +11,7 @@ use crate::anteroom::Anteroom;
 use crate::backend::AgentStart;
 use crate::error::Failure;
 use crate::function::BoxFuture;
+use crate::info::AgentInfo;
 use crate::message::{Body, Kind, Request};
 use crate::reply::Reply;
 use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
@@ -157,30 +157,8 @@ impl Agent for TransportAgent {
         leave::shutdown(&self.shared, how)
     }
 
-    fn debug_info(&self) -> Vec<(String, String)> {
-        let shared = &self.shared;
-        let counts = shared.counts();
-        let mut info = vec![
-            ("requests.sent".into(), counts.sent.to_string()),
-            ("requests.received".into(), counts.received.to_string()),
-            ("requests.active".into(), counts.active.to_string()),
-            ("threads".into(), shared.pool.threads().to_string()),
-            ("threads.idle".into(), shared.pool.idle().to_string()),
-        ];
-        for peer in shared.peers.iter() {
-            let name = &peer.member.info.name;
-            let (link, queued) = match &peer.state.lock().phase {
-                Phase::Idle => ("none".to_owned(), 0),
-                Phase::Dialing(waiting) => (format!("dialing, {} requests wait", waiting.len()), 0),
-                Phase::Up { link, number } => (format!("up, number {number}"), link.queued_bytes()),
-                Phase::Departed => ("departed".to_owned(), 0),
-            };
-            info.push((format!("peer.{name}.link"), link));
-            info.push((format!("peer.{name}.queued_bytes"), queued.to_string()));
-            info.push((format!("peer.{name}.in_flight"), peer.calls.lock().len().to_string()));
-            info.push((format!("peer.{name}.serving"), peer.running.lock().len().to_string()));
-        }
-        info
+    fn info(&self) -> AgentInfo {
+        self.shared.info()
     }
 }
 

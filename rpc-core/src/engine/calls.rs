@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::Failure;
+use crate::info::Traffic;
 use crate::message::Kind;
 use crate::reply::{Promise, ReplyCell};
 
@@ -26,6 +27,8 @@ pub(super) struct CallTable {
     len: usize,
     /// How many of them are of control kinds.
     control: usize,
+    /// Requests to the peer, and its responses. Counted here because the lock is held then.
+    pub(super) traffic: Traffic,
 }
 
 #[derive(Debug)]
@@ -45,6 +48,9 @@ enum Content {
 pub(super) struct Call {
     pub(super) promise: Promise,
     pub(super) kind: Kind,
+    /// Which of the kind's functions.
+    pub(super) method: u64,
+    pub(super) began: Instant,
     /// Number of the link that it was sent on; 0 while it waits for one.
     pub(super) link: u32,
     pub(super) deadline: Option<Instant>,
@@ -147,6 +153,14 @@ impl CallTable {
         Some(GivenUp::Sent { cell: call.promise.cell(), timeout: call.timeout })
     }
 
+    /// All calls with their ids, those given up included.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Call)> {
+        (0_u32..).zip(&self.slots).filter_map(|(index, slot)| match &slot.content {
+            Content::Call(call) => Some((id(index, slot.generation), call)),
+            Content::Free { .. } => None,
+        })
+    }
+
     /// Takes out everything that was sent on `link`.
     pub(super) fn take_sent_on(&mut self, link: u32) -> Vec<Call> {
         self.take_where(|call| call.link == link)
@@ -199,8 +213,9 @@ mod tests {
 
     fn call(link: u32) -> Call {
         let (promise, _) = Promise::new();
-        let kind = Kind::CALL;
-        Call { promise, kind, link, deadline: None, timeout: None, told: None, given_up: false }
+        let (kind, began) = (Kind::CALL, Instant::now());
+        let told = None;
+        Call { promise, kind, method: 0, began, link, deadline: None, timeout: None, told, given_up: false }
     }
 
     #[test]

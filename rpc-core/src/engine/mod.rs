@@ -10,6 +10,7 @@
 //! - [`Service`](service::Service): runs handlers in place, as tasks, or on threads, and answers.
 //! - `timer`: one task; expires calls.
 //! - `watchers`: who hears of links that go and peers that leave.
+//! - `info`: what is going on, for who asks.
 //! - `leave`: drives [`proto::shutdown`](crate::proto::shutdown).
 //!
 //! # Invariants (each named by a test)
@@ -32,6 +33,7 @@ mod calls;
 mod config;
 mod dial;
 mod handshake;
+mod info;
 mod leave;
 mod peer;
 mod pool;

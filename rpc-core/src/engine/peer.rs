@@ -112,6 +112,7 @@ impl Peer {
             }
             reply_control(&call.promise, self);
             let alone = calls.len() == 0;
+            calls.traffic.sent(request.body.len_bytes());
             let id = calls.insert(call);
             reply.set_key(id);
             (id, alone)
@@ -331,8 +332,12 @@ impl Peer {
 
     /// The response to call `id` has come.
     pub(super) fn complete(&self, shared: &Shared, id: u64, response: Response) {
+        let mut calls = self.calls.lock();
+        calls.traffic.received(response.body.len_bytes());
+        let call = calls.remove(id);
+        drop(calls);
         // An id that stands for nothing is one that this side has failed with an earlier link.
-        let Some(call) = self.calls.lock().remove(id) else { return };
+        let Some(call) = call else { return };
         let _counts_until_then = shared.until_replied(call.kind);
         let result = match response.outcome {
             Outcome::DeadlineExceeded => Err(timed_out(call.timeout, HandlerRan::Unknown)),
@@ -433,10 +438,11 @@ fn reply_control(promise: &Promise, peer: &Arc<Peer>) {
 
 fn new_call(request: &Request) -> (Call, Reply) {
     let (promise, reply) = Promise::new();
-    let timeout = request.timeout;
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let Request { kind, method, timeout, .. } = *request;
+    let began = Instant::now();
+    let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
     let call =
-        Call { promise, kind: request.kind, link: 0, deadline, timeout, told: deadline, given_up: false };
+        Call { promise, kind, method, began, link: 0, deadline, timeout, told: deadline, given_up: false };
     (call, reply)
 }
 

@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 use super::calls::CONTROL_IN_FLIGHT_MAX;
 use crate::context::CallContext;
 use crate::error::Violation;
+use crate::info::Traffic;
 use crate::message::Kind;
 
 /// Requests in progress, by the peer's call id.
@@ -18,6 +19,8 @@ pub(super) struct Running {
     unanswered: usize,
     /// How many of them are of control kinds.
     control: usize,
+    /// Requests of the peer, and the answers to them. Counted here because the lock is held then.
+    pub(super) traffic: Traffic,
     /// The link whose requests these are; 0 for none, and for those of this worker to itself.
     link: u32,
 }
@@ -43,6 +46,7 @@ impl Running {
         link: u32,
         call: u64,
         kind: Kind,
+        bytes: u64,
         in_flight_max: usize,
     ) -> Result<bool, Violation> {
         if link != self.link {
@@ -60,6 +64,7 @@ impl Running {
         }
         self.unanswered += 1;
         self.control += usize::from(kind.is_control());
+        self.traffic.received(bytes);
         Ok(true)
     }
 
@@ -86,13 +91,19 @@ impl Running {
         }
     }
 
-    /// The request is being answered.
-    pub(super) fn answered(&mut self, link: u32, call: u64, kind: Kind) {
+    /// The request is being answered, with so many bytes.
+    pub(super) fn answered(&mut self, link: u32, call: u64, kind: Kind, bytes: u64) {
         if link == self.link {
+            self.traffic.sent(bytes);
             self.requests.remove(&call);
             self.unanswered = self.unanswered.saturating_sub(1);
             self.control = self.control.saturating_sub(usize::from(kind.is_control()));
         }
+    }
+
+    /// Of the requests that were not answered at once.
+    pub(super) fn contexts(&self) -> impl Iterator<Item = &CallContext> {
+        self.requests.values().map(|request| &request.context)
     }
 
     pub(super) fn context(&self, call: u64) -> Option<CallContext> {
@@ -141,19 +152,19 @@ mod tests {
         let mut running = Running::default();
         running.begin(1);
         for call in 0..2 {
-            assert_eq!(running.admit(1, call, Kind::CALL, 2), Ok(true));
+            assert_eq!(running.admit(1, call, Kind::CALL, 0, 2), Ok(true));
         }
-        assert_eq!(running.admit(1, 9, Kind::CALL, 2), Err(Violation::TooManyRequests { limit: 2 }));
+        assert_eq!(running.admit(1, 9, Kind::CALL, 0, 2), Err(Violation::TooManyRequests { limit: 2 }));
         for call in 0..CONTROL_IN_FLIGHT_MAX as u64 {
-            assert_eq!(running.admit(1, 100 + call, Kind::REFERENCES, 2), Ok(true));
+            assert_eq!(running.admit(1, 100 + call, Kind::REFERENCES, 0, 2), Ok(true));
         }
         let limit = CONTROL_IN_FLIGHT_MAX;
-        assert_eq!(running.admit(1, 9, Kind::SHUTDOWN, 2), Err(Violation::TooManyRequests { limit }));
-        running.answered(1, 0, Kind::CALL);
-        assert!(running.admit(1, 9, Kind::SHUTDOWN, 2).is_err());
-        assert_eq!(running.admit(1, 9, Kind::CALL, 2), Ok(true));
-        running.answered(1, 100, Kind::REFERENCES);
-        assert_eq!(running.admit(1, 10, Kind::SHUTDOWN, 2), Ok(true));
-        assert_eq!(running.admit(2, 11, Kind::CALL, 2), Ok(false), "a link that is gone");
+        assert_eq!(running.admit(1, 9, Kind::SHUTDOWN, 0, 2), Err(Violation::TooManyRequests { limit }));
+        running.answered(1, 0, Kind::CALL, 0);
+        assert!(running.admit(1, 9, Kind::SHUTDOWN, 0, 2).is_err());
+        assert_eq!(running.admit(1, 9, Kind::CALL, 0, 2), Ok(true));
+        running.answered(1, 100, Kind::REFERENCES, 0);
+        assert_eq!(running.admit(1, 10, Kind::SHUTDOWN, 0, 2), Ok(true));
+        assert_eq!(running.admit(2, 11, Kind::CALL, 0, 2), Ok(false), "a link that is gone");
     }
 }

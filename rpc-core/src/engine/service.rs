@@ -20,7 +20,8 @@ pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
     let Reader { shared, peer, sender, number, .. } = reader;
     let header = frame.header;
     let kind = Kind(header.kind);
-    if !peer.running.lock().admit(*number, header.call, kind, shared.config.in_flight_max)? {
+    let bytes = frame.body.len_bytes();
+    if !peer.running.lock().admit(*number, header.call, kind, bytes, shared.config.in_flight_max)? {
         return Ok(());
     }
     shared.count_received(kind);
@@ -63,7 +64,7 @@ pub(super) async fn serve_self(shared: Arc<Shared>, peer: Arc<Peer>, call: u64, 
     };
     let request = Request { timeout, ..request };
     // Bounded by the call table, which has the same bound.
-    if peer.running.lock().admit(0, call, request.kind, usize::MAX) == Ok(true) {
+    if peer.running.lock().admit(0, call, request.kind, 0, usize::MAX) == Ok(true) {
         shared.count_received(request.kind);
         let kind = request.kind;
         let answer = Answer { sent: false, shared, peer, to: AnswerTo::Own, call, kind };
@@ -77,7 +78,7 @@ fn run(answer: Answer, request: Request) {
     let Some(handler) = shared.handler(request.kind) else {
         return answer.send(Response::failed(Outcome::UnknownKind, &[]), Flush::Later);
     };
-    let context = CallContext::new(from, request.timeout);
+    let context = CallContext::of_request(from, &request, answer.call);
     // Nothing in here may wait for a reply: this is the loop that brings them.
     let in_place = NoBlocking::enter();
     let incoming = Incoming { from, request, context: context.clone(), link: answer.link() };
@@ -213,11 +214,12 @@ impl Answer {
         };
         match &self.to {
             AnswerTo::Own => {
-                self.peer.running.lock().answered(0, self.call, self.kind);
+                self.peer.running.lock().answered(0, self.call, self.kind, 0);
                 self.peer.complete(&self.shared, self.call, response);
             }
             AnswerTo::Link { sender, number } => {
-                self.peer.running.lock().answered(*number, self.call, self.kind);
+                let bytes = response.body.len_bytes();
+                self.peer.running.lock().answered(*number, self.call, self.kind, bytes);
                 let header = Header {
                     payload_bytes: response.body.payload.len() as u32, // bounded by `too_large`
                     part_count: response.body.parts.len() as u16,

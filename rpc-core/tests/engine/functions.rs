@@ -120,7 +120,7 @@ pub(crate) async fn nested_remaining_ms(to: i64) -> Option<u64> {
 
 /// Handlers of [`hang`] that were begun and not yet dropped, by the number that the caller gives, so that
 /// tests in one process do not see each other's.
-pub(crate) static HANGING: [AtomicUsize; 8] = [const { AtomicUsize::new(0) }; 8];
+pub(crate) static HANGING: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
 
 struct Hanging(usize);
 

@@ -22,7 +22,7 @@ async fn workers_that_dial_each_other_at_once_share_one_link() {
     assert_eq!((there.await.unwrap(), back.await.unwrap()), (3, 7));
     assert_eq!(
         (link(&cluster, 0, "worker1"), link(&cluster, 1, "worker0")),
-        ("up, number 1".into(), "up, number 1".into())
+        ("up, number 1, memory".into(), "up, number 1, memory".into())
     );
 }
 
@@ -37,7 +37,7 @@ async fn a_lost_link_fails_the_calls_on_it_stops_their_handlers_and_the_next_cal
     assert!(matches!(error.failure(), Some(Failure::LinkLost { ran: HandlerRan::Unknown, .. })), "{error}");
     until_hanging(5, 0).await;
     assert_eq!(cluster.client(0).rpc_async("worker1", add, (1, 2)).await.unwrap(), 3);
-    assert_eq!(link(&cluster, 0, "worker1"), "up, number 2");
+    assert_eq!(link(&cluster, 0, "worker1"), "up, number 2, memory");
     cluster.assert_idle().await;
 }
 

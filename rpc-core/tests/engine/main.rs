@@ -10,6 +10,7 @@ mod errors;
 mod functions;
 mod gatekeeper;
 mod handles;
+mod info;
 mod links;
 mod raw;
 mod shutdown;

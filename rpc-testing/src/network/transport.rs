@@ -127,6 +127,10 @@ impl LinkSender for Sender {
         self.0.with(|link, side, _| link.queued_bytes(side))
     }
 
+    fn carrier(&self) -> &str {
+        "memory"
+    }
+
     fn close(&self, when: Close) {
         self.0.with(|link, side, at| link.close(side, when, at));
     }

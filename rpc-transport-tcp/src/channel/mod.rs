@@ -48,6 +48,15 @@ impl Channel {
         }
     }
 
+    /// What a link over it is called.
+    pub(crate) fn carrier(&self) -> &'static str {
+        match self {
+            Self::Plain => "tcp",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "tcp, encrypted",
+        }
+    }
+
     /// Whether something was taken, or is to be said for the channel itself, that the socket has not got.
     pub(crate) fn has_pending(&self) -> bool {
         match self {
