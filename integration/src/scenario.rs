@@ -11,6 +11,7 @@ use rpc::{Shutdown, Worker};
 use crate::part::Part;
 use crate::runner::security::Security;
 use crate::runner::stage::Stage;
+use crate::runner::way::Way;
 
 /// A future that stays on its thread.
 pub(crate) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -34,7 +35,7 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// How many workers the job has.
     pub(crate) workers: u32,
-    /// The only backend with which it makes sense, because it speaks that one's wire format by hand.
+    /// The only way with which it makes sense, because it speaks that one's wire format by hand.
     only: Option<&'static str>,
     /// The ways to secure workers with which it makes sense; none for all.
     securities: &'static [Security],
@@ -101,9 +102,9 @@ impl Scenario {
         self
     }
 
-    /// Makes sense with `backend` alone.
-    pub(crate) fn only(mut self, backend: &'static str) -> Self {
-        self.only = Some(backend);
+    /// Makes sense with `way` alone.
+    pub(crate) fn only(mut self, way: &'static str) -> Self {
+        self.only = Some(way);
         self
     }
 
@@ -114,8 +115,11 @@ impl Scenario {
     }
 
     /// Whether it makes sense with these.
-    pub(crate) fn fits(&self, backend: &str, security: Security) -> bool {
-        self.only.is_none_or(|only| only == backend)
+    pub(crate) fn fits(&self, way: &Way, security: Security) -> bool {
+        // Encrypted links are never local: that would be TCP once more.
+        let is_a_way = !(way.is_local() && security == Security::Ca);
+        is_a_way
+            && self.only.is_none_or(|only| only == way.name())
             && (self.securities.is_empty() || self.securities.contains(&security))
     }
 

@@ -48,12 +48,16 @@ pub struct BindOptions {
     pub advertise_host: Option<String>,
     /// How links are to be protected.
     pub security: LinkSecurity,
+    /// Whether workers that find themselves on one machine may talk over something that does not leave it, where the
+    /// backend and the system have that.
+    pub local_links: bool,
 }
 
 impl BindOptions {
-    /// Listens on `bind`.
+    /// Listens on `bind`. Local links are on.
     pub fn new(bind: impl Into<String>) -> Self {
-        Self { bind: bind.into(), advertise_host: None, security: LinkSecurity::default() }
+        let security = LinkSecurity::default();
+        Self { bind: bind.into(), advertise_host: None, security, local_links: true }
     }
 }
 

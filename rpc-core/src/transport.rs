@@ -34,6 +34,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Where peers can reach this worker, in the transport's own form.
     fn local_address(&self) -> String;
 
+    /// What people are shown of a peer's [`local_address`](Self::local_address), in errors and logs. The default is
+    /// all of it.
+    fn shown_address<'a>(&self, address: &'a str) -> &'a str {
+        address
+    }
+
     /// Waits for the next incoming link.
     ///
     /// # Errors

@@ -11,11 +11,11 @@ use std::io;
 
 use rpc_core::{Fingerprint, Group, JoinToken, LinkSecurity, Protection};
 use rpc_security::{Binding, EXCHANGE_TIME, ExchangeError, TokenExchange, prove};
-use tokio::net::TcpStream;
 
 #[cfg(feature = "tls")]
 use self::tls::TlsDoor;
 use crate::channel::Channel;
+use crate::stream::Stream;
 
 /// Names the protocol in proofs of the token.
 const SERVICE: &str = "rpc-tcp/1";
@@ -35,7 +35,7 @@ pub(crate) enum Door {
 /// A socket that has passed.
 #[derive(Debug)]
 pub(crate) struct Passed {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) channel: Channel,
     pub(crate) fingerprint: Option<Fingerprint>,
 }
@@ -75,6 +75,12 @@ impl Door {
         matches!(self, Self::Open)
     }
 
+    /// Whether processes of this machine may come by the [local way](crate::local). Encryption is asked for by name,
+    /// and is what that does not have.
+    pub(crate) fn admits_local(&self) -> bool {
+        matches!(self, Self::Open | Self::Token(_))
+    }
+
     /// Lets in who belongs to `group`.
     pub(crate) fn trust(&self, group: &Group) {
         #[cfg(feature = "tls")]
@@ -85,39 +91,68 @@ impl Door {
     }
 
     /// As the end that has been dialled.
-    pub(crate) async fn accept(&self, mut stream: TcpStream) -> io::Result<Passed> {
+    pub(crate) async fn accept(&self, mut stream: Stream) -> io::Result<Passed> {
         match self {
             Self::Open => Ok(Passed::plain(stream)),
             Self::Token(token) => {
-                let binding = Binding::socket(SERVICE, stream.local_addr()?);
+                let binding = binding(&stream, End::Dialled)?;
                 let exchange = TokenExchange::server(token, binding)?;
                 prove(&mut stream, exchange, EXCHANGE_TIME).await.map_err(unproven)?;
                 Ok(Passed::plain(stream))
             }
             #[cfg(feature = "tls")]
-            Self::Tls(door) => door.accept(stream).await,
+            Self::Tls(door) => door.accept(tcp_alone(stream)?).await,
         }
     }
 
     /// As the end that has dialled.
-    pub(crate) async fn connect(&self, mut stream: TcpStream) -> io::Result<Passed> {
+    pub(crate) async fn connect(&self, mut stream: Stream) -> io::Result<Passed> {
         match self {
             Self::Open => Ok(Passed::plain(stream)),
             Self::Token(token) => {
-                let binding = Binding::socket(SERVICE, stream.peer_addr()?);
+                let binding = binding(&stream, End::Dialling)?;
                 let exchange = TokenExchange::client(token, binding)?;
                 prove(&mut stream, exchange, EXCHANGE_TIME).await.map_err(unproven)?;
                 Ok(Passed::plain(stream))
             }
             #[cfg(feature = "tls")]
-            Self::Tls(door) => door.connect(stream).await,
+            Self::Tls(door) => door.connect(tcp_alone(stream)?).await,
         }
     }
 }
 
 impl Passed {
-    pub(crate) fn plain(stream: TcpStream) -> Self {
+    pub(crate) fn plain(stream: Stream) -> Self {
         Self { stream, channel: Channel::Plain, fingerprint: None }
+    }
+}
+
+/// Which end of a connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Dialling,
+    Dialled,
+}
+
+/// What both ends know of the socket between them: where it was dialled, as the system has it.
+fn binding(stream: &Stream, end: End) -> io::Result<Binding> {
+    Ok(match (stream, end) {
+        (Stream::Tcp(stream), End::Dialling) => Binding::socket(SERVICE, stream.peer_addr()?),
+        (Stream::Tcp(stream), End::Dialled) => Binding::socket(SERVICE, stream.local_addr()?),
+        #[cfg(target_os = "linux")]
+        (Stream::Local(stream), end) => {
+            Binding::local(SERVICE, &crate::local::name_of(stream, end == End::Dialling)?)
+        }
+    })
+}
+
+/// TLS is for TCP: see [`Door::admits_local`].
+#[cfg(feature = "tls")]
+fn tcp_alone(stream: Stream) -> io::Result<tokio::net::TcpStream> {
+    match stream {
+        Stream::Tcp(stream) => Ok(stream),
+        #[cfg(target_os = "linux")]
+        Stream::Local(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

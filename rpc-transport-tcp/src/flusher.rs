@@ -4,12 +4,11 @@ use std::io;
 use std::sync::Arc;
 
 use rpc_core::LinkError;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::bounds::{CLOSE_STALL_TIMEOUT, FLUSHER_WRITE_BYTES, LINGER_TIMEOUT, VIGIL_INTERVAL};
 use crate::link::{Reading, Shared, Turn};
-use crate::vigil;
+use crate::stream::WriteHalf;
 
 /// Bytes taken off the socket at a time when nobody wants them any more.
 const DISCARD_BYTES: usize = 16 << 10;
@@ -22,7 +21,7 @@ pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
         let shared = &*shared.0;
         tokio::select! {
             () = drive(shared) => {}
-            error = vigil::watch(shared.stream(), VIGIL_INTERVAL) => shared.fail(error.into()),
+            error = shared.socket().host_lost(VIGIL_INTERVAL) => shared.fail(error.into()),
         }
     }
 }
@@ -52,10 +51,10 @@ async fn wait_for_room(shared: &Shared) -> io::Result<()> {
     if shared.is_draining() {
         let stalled =
             |_| io::Error::new(io::ErrorKind::TimedOut, "the peer took nothing while the link was closing");
-        return timeout(CLOSE_STALL_TIMEOUT, shared.stream().writable()).await.map_err(stalled)?;
+        return timeout(CLOSE_STALL_TIMEOUT, shared.socket().writable()).await.map_err(stalled)?;
     }
     tokio::select! {
-        ready = shared.stream().writable() => ready,
+        ready = shared.socket().writable() => ready,
         () = shared.wake.notified() => Ok(()),
     }
 }
@@ -69,7 +68,7 @@ async fn linger(shared: &Shared) {
         let mut reading = shared.reading.subscribe();
         let state = reading.wait_for(|state| *state != Reading::Open).await.map(|state| *state);
         if matches!(state, Ok(Reading::Abandoned)) {
-            discard(shared.stream()).await;
+            discard(shared.socket()).await;
         }
     };
     let _ = timeout(LINGER_TIMEOUT, peers_end).await;
@@ -77,10 +76,10 @@ async fn linger(shared: &Shared) {
 }
 
 /// Reads until the peer's end or an error.
-async fn discard(stream: &TcpStream) {
+async fn discard(socket: &WriteHalf) {
     let mut scratch = vec![0; DISCARD_BYTES];
-    while stream.readable().await.is_ok() {
-        match stream.try_read(&mut scratch) {
+    while socket.readable().await.is_ok() {
+        match socket.try_read(&mut scratch) {
             Ok(0) => return,
             Ok(_) => tokio::task::consume_budget().await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -1,4 +1,4 @@
-//! TCP links for the rpc framework.
+//! TCP links for the rpc framework, and Unix sockets between processes of one machine.
 //!
 //! [`TcpTransport`] listens, accepts and dials; the engine of [`rpc_core`] makes an agent of it. Most
 //! programs only name the backend, `"tcp"`, and never see this crate.
@@ -25,6 +25,15 @@
 //! its links are, by [`BindOptions::security`](rpc_core::BindOptions): open to whoever connects, open to who proves to
 //! know the job's token, or encrypted between certificates of the group (TLS 1.3, feature `tls`). There is no
 //! choice of them on the wire, so that nobody in between can have two workers take a weaker one.
+//!
+//! # On one machine
+//! Transports that find themselves on one machine talk over a Unix socket instead of TCP: on Linux, unless
+//! [`BindOptions::local_links`](rpc_core::BindOptions::local_links) is false at either end or links are encrypted. Each end
+//! checks that the process at the other is of the same user; links that are open or behind the token are so there as
+//! well. [`LinkSender::carrier`](rpc_core::LinkSender::carrier) says which way a link takes: `local`, or `tcp`.
+//!
+//! A published address then has a second half, `10.0.0.7:29400+local:…`, which names machine, network namespace and
+//! socket. Who is elsewhere dials the first half; so does who finds nobody at the second.
 //!
 //! # How bytes leave
 //! A frame sent with [`Flush::Now`](rpc_core::Flush) is written by the calling thread if nobody else writes
@@ -66,13 +75,14 @@
 //! | connections in their handshake | 1,024, for 5 s each; with TLS at most about 80 KiB each | the oldest makes room |
 //! | plain bytes encrypted at a time | 64 KiB | their records go before all else |
 //! | records between TLS and a full socket | 66 KiB | nothing more is encrypted |
-//! | connections that wait for `accept` | 4096, or the system's bound | the system refuses more |
+//! | connections that wait for `accept` | 4096, or the system's bound | the system refuses more; a local dialler takes TCP |
 //! | dialling one of several addresses | 3 s | the next address |
 //! | a silent host, nothing on the way to it | 10 s, then 3 questions, 5 s apart | the link has failed |
 //! | a silent host, bytes on the way to it (Linux) | 4 looks, 5 s apart | the link has failed |
 //! | orderly close: no progress of what is queued | 5 s | the rest is dropped, the link has failed |
 //! | orderly close: waiting for the peer's end | 2 s | the link ends |
 //!
+//! The rows about silent hosts are about TCP; a local peer has no host of its own, and its end shows at once.
 //! A vanished host is thus noticed within 25 s; only if its process had stopped reading long before, so
 //! that the system asks for room ever more rarely, it may take some minutes. A process that is alive and
 //! reads nothing is not taken for a vanished host, however long. The queue of a link has no bound here; see
@@ -98,6 +108,12 @@ mod channel;
 mod door;
 mod reception;
 mod socket;
+mod stream;
+
+mod address;
+mod dial;
+mod listeners;
+mod local;
 mod transport;
 
 // The public interface is:

@@ -22,18 +22,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use rpc_core::framing::Batch;
 use rpc_core::{Close, Flush, Frame, LinkClosed, LinkError};
-use socket2::SockRef;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, watch};
 
 use crate::bounds::{INLINE_WRITE_BYTES, SLICES_MAX};
 use crate::channel::Channel;
 use crate::queue::Queue;
+use crate::stream::WriteHalf;
 
 /// What the sender, the receiver and the flusher of one link share.
 pub(crate) struct Shared {
-    half: OwnedWriteHalf,
+    half: WriteHalf,
     channel: Channel,
     write: Mutex<WriteState>,
     /// Bytes in `write` that the system has not taken. Written under its lock only, read without.
@@ -107,7 +105,7 @@ pub(crate) enum Turn {
 }
 
 impl Shared {
-    pub(crate) fn new(half: OwnedWriteHalf, channel: Channel) -> Self {
+    pub(crate) fn new(half: WriteHalf, channel: Channel) -> Self {
         Self {
             half,
             channel,
@@ -126,8 +124,8 @@ impl Shared {
         }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
-        self.half.as_ref()
+    pub(crate) fn socket(&self) -> &WriteHalf {
+        &self.half
     }
 
     pub(crate) fn queued_bytes(&self) -> u64 {
@@ -166,9 +164,15 @@ impl Shared {
         Ok(())
     }
 
-    /// See [`Channel::carrier`].
+    /// See [`LinkSender::carrier`](rpc_core::LinkSender::carrier).
     pub(crate) fn carrier(&self) -> &'static str {
-        self.channel.carrier()
+        match (&self.half, &self.channel) {
+            #[cfg(target_os = "linux")]
+            (WriteHalf::Local(_), _) => "local",
+            (WriteHalf::Tcp(_), Channel::Plain) => "tcp",
+            #[cfg(feature = "tls")]
+            (WriteHalf::Tcp(_), Channel::Tls(_)) => "tcp, encrypted",
+        }
     }
 
     /// Has what the channel has to say for itself written, such as the answer to a change of keys.
@@ -210,7 +214,7 @@ impl Shared {
 
     /// Shuts the socket. That wakes whoever waits for it.
     pub(crate) fn shut(&self, how: Shutdown) {
-        if let Err(error) = SockRef::from(self.stream()).shutdown(how)
+        if let Err(error) = self.half.shutdown(how)
             && error.kind() != io::ErrorKind::NotConnected
         {
             tracing::debug!(%error, "shutting a socket failed");
@@ -303,7 +307,7 @@ impl Shared {
     fn write_some(&self, batch: &Batch, bytes_max: usize) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let used = batch.slices(&mut slices, bytes_max);
-        self.channel.write(self.stream(), &slices[..used])
+        self.channel.write(&self.half, &slices[..used])
     }
 
     fn end(&self, mut state: MutexGuard<'_, WriteState>, failure: Option<LinkError>) {
@@ -323,7 +327,7 @@ impl Shared {
             if matches!(state.writer, Writer::Idle | Writer::Scheduled) {
                 // Nothing is under way, so this need not look like a line that was cut. It is as good if it does.
                 self.channel.end();
-                let _ = self.channel.write(self.stream(), &[]);
+                let _ = self.channel.write(&self.half, &[]);
             }
             self.cut();
         } else {

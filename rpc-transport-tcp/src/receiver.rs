@@ -7,20 +7,20 @@ use std::task::{Context, Poll, ready};
 use bytes::{BufMut, BytesMut};
 use rpc_core::{Frame, FrameLimits, LinkError, LinkReceiver};
 use tokio::io::ReadBuf;
-use tokio::net::tcp::OwnedReadHalf;
 
 use crate::bounds::{READ_BUFFER_BUSY_BYTES, READ_BUFFER_IDLE_BYTES};
 use crate::channel::Source;
 use crate::decoder::Decoder;
 use crate::link::{Reading, Shared};
+use crate::stream::ReadHalf;
 
 /// Reads in a row that would have fitted the small buffer before the buffer becomes small again.
 const QUIET_READS: u8 = 16;
 
-/// The reading end of a TCP link.
+/// The reading end of a link.
 #[derive(Debug)]
 pub(crate) struct TcpReceiver {
-    half: OwnedReadHalf,
+    half: ReadHalf,
     source: Source,
     buffer: Buffer,
     decoder: Decoder,
@@ -30,7 +30,7 @@ pub(crate) struct TcpReceiver {
 }
 
 impl TcpReceiver {
-    pub(crate) fn new(half: OwnedReadHalf, source: Source, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(half: ReadHalf, source: Source, shared: Arc<Shared>) -> Self {
         let decoder = Decoder::new(FrameLimits::HANDSHAKE);
         Self { half, source, buffer: Buffer::default(), decoder, shared, end: None }
     }

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use rpc_core::{Anteroom, Link};
 use rpc_security::EXCHANGE_TIME;
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::bounds::{HANDSHAKES_MAX, READY_MAX};
 use crate::door::Door;
-use crate::transport::{accept_one, link};
+use crate::listeners::Listeners;
+use crate::transport::link;
 
 /// Pause after an error of the listener, so that a lasting one does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -29,9 +29,9 @@ pub(crate) struct Reception {
 
 impl Reception {
     /// Accepts connections until dropped.
-    pub(crate) fn open(listener: TcpListener, door: Arc<Door>) -> Self {
+    pub(crate) fn open(listeners: Listeners, door: Arc<Door>) -> Self {
         let (to_ready, ready) = mpsc::channel(READY_MAX);
-        let receiving = tokio::spawn(receive(listener, door, to_ready)).abort_handle();
+        let receiving = tokio::spawn(receive(listeners, door, to_ready)).abort_handle();
         Self { ready: Mutex::new(ready), receiving }
     }
 
@@ -48,13 +48,13 @@ impl Drop for Reception {
     }
 }
 
-async fn receive(listener: TcpListener, door: Arc<Door>, ready: mpsc::Sender<io::Result<Link>>) {
+async fn receive(listeners: Listeners, door: Arc<Door>, ready: mpsc::Sender<io::Result<Link>>) {
     let anteroom = Anteroom::new("connections", HANDSHAKES_MAX, EXCHANGE_TIME);
     // Bounded by the anteroom; all of them end with this task.
     let mut handshakes = JoinSet::new();
     loop {
         while handshakes.try_join_next().is_some() {}
-        let (stream, peer) = match accept_one(&listener).await {
+        let (stream, peer) = match listeners.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 if ready.send(Err(error)).await.is_err() {
@@ -64,9 +64,9 @@ async fn receive(listener: TcpListener, door: Arc<Door>, ready: mpsc::Sender<io:
                 continue;
             }
         };
-        let (door, ready) = (Arc::clone(&door), ready.clone());
+        let (door, ready, name) = (Arc::clone(&door), ready.clone(), peer.clone());
         let handshake = anteroom.admit(async move {
-            let link = door.accept(stream).await.and_then(|passed| link(passed, peer))?;
+            let link = door.accept(stream).await.and_then(|passed| link(passed, &name))?;
             // Whoever asked for links has gone if this fails, and the link with it.
             let _ = ready.send(Ok(link)).await;
             Ok::<_, io::Error>(())
@@ -74,9 +74,9 @@ async fn receive(listener: TcpListener, door: Arc<Door>, ready: mpsc::Sender<io:
         handshakes.spawn(async move {
             match handshake.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%peer, %error, "refused a connection"),
+                Ok(Err(error)) => tracing::debug!(peer, %error, "refused a connection"),
                 Err(dismissed) => {
-                    tracing::debug!(%peer, "closed a connection before it was a link: {dismissed}")
+                    tracing::debug!(peer, "closed a connection before it was a link: {dismissed}")
                 }
             }
         });

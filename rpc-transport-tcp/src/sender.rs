@@ -6,7 +6,7 @@ use rpc_core::{BoxFuture, Close, Flush, Frame, LinkClosed, LinkSender};
 
 use crate::link::Shared;
 
-/// The writing end of a TCP link. Dropping it closes the link after what is queued.
+/// The writing end of a link. Dropping it closes the link after what is queued.
 #[derive(Debug)]
 pub(crate) struct TcpSender(Arc<Shared>);
 

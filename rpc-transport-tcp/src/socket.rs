@@ -4,14 +4,13 @@ use std::io;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
+#[cfg(target_os = "linux")]
+use tokio::net::UnixStream;
 
 use crate::bounds::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
 
-/// Prepares a connected socket.
-///
-/// # Errors
-/// The system's. A peer that has reset the connection meanwhile makes some options fail.
-pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
+/// Prepares a connected socket of TCP.
+pub(crate) fn configure_tcp(stream: &TcpStream) -> io::Result<()> {
     // Frames are gathered before they are written, so the system has nothing to wait for.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -22,6 +21,12 @@ pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
     if stays_on_this_host(stream)? {
         unpace(&socket);
     }
+    Ok(())
+}
+
+/// Prepares a connected socket of this machine. There is nothing to set (see [`local`](crate::local)).
+#[cfg(target_os = "linux")]
+pub(crate) fn configure_local(_: &UnixStream) -> io::Result<()> {
     Ok(())
 }
 

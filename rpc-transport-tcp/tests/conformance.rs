@@ -1,4 +1,5 @@
-//! The suite that every transport has to pass, over sockets on loopback: plain, behind the token, and encrypted.
+//! The suite that every transport has to pass, over sockets on loopback: plain, behind the token, and encrypted; and
+//! over Unix sockets, plain and behind the token.
 
 use std::io;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use rpc_transport_tcp::TcpTransport;
 async fn bind(security: LinkSecurity) -> io::Result<TcpTransport> {
     let mut options = BindOptions::new("127.0.0.1:0");
     options.security = security;
+    options.local_links = false;
     TcpTransport::bind(options).await
 }
 
@@ -43,6 +45,74 @@ mod token {
     }
 
     rpc_testing::conformance!(WithToken(JoinToken::random().expect("randomness")));
+}
+
+#[cfg(target_os = "linux")]
+mod local {
+    use rpc_core::{JoinToken, Link, Protection};
+
+    use super::*;
+
+    /// A transport whose links have to be local.
+    #[derive(Debug)]
+    struct Local(TcpTransport);
+
+    impl Local {
+        async fn bind(security: LinkSecurity) -> io::Result<Arc<dyn Transport>> {
+            let mut options = BindOptions::new("127.0.0.1:0");
+            options.security = security;
+            Ok(Arc::new(Self(TcpTransport::bind(options).await?)))
+        }
+    }
+
+    fn checked(link: Link) -> Link {
+        assert!(link.remote.starts_with("local process "), "{}", link.remote);
+        link
+    }
+
+    impl Transport for Local {
+        fn local_address(&self) -> String {
+            self.0.local_address()
+        }
+
+        fn accept(&self) -> BoxFuture<'_, io::Result<Link>> {
+            Box::pin(async { self.0.accept().await.map(checked) })
+        }
+
+        fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Link>> {
+            Box::pin(async { self.0.connect(address).await.map(checked) })
+        }
+    }
+
+    mod plain {
+        use super::*;
+
+        struct Plain;
+
+        impl Rig for Plain {
+            fn bind(&self) -> BoxFuture<'_, io::Result<Arc<dyn Transport>>> {
+                Box::pin(Local::bind(LinkSecurity::default()))
+            }
+        }
+
+        rpc_testing::conformance!(Plain);
+    }
+
+    mod token {
+        use super::*;
+
+        struct WithToken(JoinToken);
+
+        impl Rig for WithToken {
+            fn bind(&self) -> BoxFuture<'_, io::Result<Arc<dyn Transport>>> {
+                let mut security = LinkSecurity::new(Protection::Token);
+                security.token = Some(self.0.clone());
+                Box::pin(Local::bind(security))
+            }
+        }
+
+        rpc_testing::conformance!(WithToken(JoinToken::random().expect("randomness")));
+    }
 }
 
 #[cfg(feature = "tls")]

@@ -38,8 +38,8 @@ pub(crate) type Authorize = Arc<dyn Fn(&WorkerInfo, &str) -> Decision + Send + S
 /// Says what a worker is to be, then starts it.
 ///
 /// What is not said here comes from the environment: `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and
-/// `MASTER_PORT` as rpcrun and torchrun set them, or what SLURM sets; `RPC_BACKEND`; `RPC_LEAKS`; and for
-/// [`Security`] `RPC_JOIN_TOKEN`, `RPC_TLS_CA`, `RPC_TLS_CERT`, `RPC_TLS_KEY` and `RPC_INSECURE`.
+/// `MASTER_PORT` as rpcrun and torchrun set them, or what SLURM sets; `RPC_BACKEND`; `RPC_LOCAL`; `RPC_LEAKS`; and
+/// for [`Security`] `RPC_JOIN_TOKEN`, `RPC_TLS_CA`, `RPC_TLS_CERT`, `RPC_TLS_KEY` and `RPC_INSECURE`.
 ///
 /// ```
 /// use rpc::prelude::*;
@@ -74,6 +74,7 @@ pub struct WorkerBuilder {
     pub(crate) codecs: Codecs,
     pub(crate) bind: Option<String>,
     pub(crate) advertise_host: Option<String>,
+    pub(crate) local_links: Option<bool>,
     pub(crate) config: EngineConfig,
     pub(crate) security: Security,
     pub(crate) authorize: Option<Authorize>,
@@ -101,6 +102,7 @@ impl WorkerBuilder {
             codecs: Codecs::default(),
             bind: None,
             advertise_host: None,
+            local_links: None,
             config: EngineConfig::default(),
             security: Security::default(),
             authorize: None,
@@ -208,6 +210,18 @@ impl WorkerBuilder {
     /// address translation, or with `.bind("0.0.0.0:0")`.
     pub fn advertise_host(mut self, host: impl Into<String>) -> Self {
         self.advertise_host = Some(host.into());
+        self
+    }
+
+    /// Whether this worker may talk to others on its own machine over a Unix socket instead of TCP. Otherwise what
+    /// `RPC_LOCAL` says (`on` or `off`), else it may.
+    ///
+    /// Nothing else has to be said: two workers that may, and find that they are on one machine, in one network
+    /// namespace and of one user, do; all others use TCP. Links that are encrypted are always TCP, the backend `quic` has
+    /// no such way, and neither has any system but Linux. Which links are local is in [`Worker::debug_info`] and in the
+    /// worker's `Debug` output.
+    pub fn local_links(mut self, on: bool) -> Self {
+        self.local_links = Some(on);
         self
     }
 

@@ -43,6 +43,12 @@ pub enum InitError {
     /// `RPC_LEAKS` holds what it should not.
     #[error("RPC_LEAKS: {0}")]
     Leaks(#[source] UnknownLeakPolicy),
+    /// `RPC_LOCAL` holds what it should not.
+    #[error("RPC_LOCAL: {value:?} says nothing about local links; it has to be on or off")]
+    LocalLinks {
+        /// What it holds.
+        value: String,
+    },
     /// The `init_method` is no URL of ours.
     #[error(transparent)]
     InitMethod(#[from] InitMethodError),

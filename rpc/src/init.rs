@@ -32,6 +32,9 @@ const DEFAULT_JOB: &str = "rpc";
 /// Variable that says what is done about leaks where the program does not.
 const LEAKS_VARIABLE: &str = "RPC_LEAKS";
 
+/// Variable that says whether links on one machine may be local where the program does not.
+const LOCAL_VARIABLE: &str = "RPC_LOCAL";
+
 /// What stands for "no timeout": long enough, and short enough to be added to a clock.
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -86,6 +89,7 @@ struct Plan {
     functions: FunctionTable,
     security: Policy,
     leaks: LeakPolicy,
+    local_links: bool,
     /// The rest, as it was given.
     builder: WorkerBuilder,
 }
@@ -104,6 +108,12 @@ impl Plan {
             (None, Some(text)) => text.parse().map_err(InitError::Leaks)?,
             (None, None) => LeakPolicy::default(),
         };
+        let local_links = match (builder.local_links, variable(LOCAL_VARIABLE).as_deref()) {
+            (Some(on), _) => on,
+            (None, None | Some("on")) => true,
+            (None, Some("off")) => false,
+            (None, Some(other)) => return Err(InitError::LocalLinks { value: other.to_owned() }),
+        };
         let functions = match builder.functions.clone() {
             Some(functions) => functions,
             None => FunctionTable::linked()?,
@@ -113,7 +123,7 @@ impl Plan {
             Some(name) => name,
             None => WorkerName::new(format!("worker{}", place.rank))?,
         };
-        Ok(Self { name, place, backend, functions, security, leaks, builder })
+        Ok(Self { name, place, backend, functions, security, leaks, local_links, builder })
     }
 
     fn timeout(&self) -> Duration {
@@ -179,7 +189,7 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     let left = || timeout.saturating_sub(started.elapsed());
 
     let options = bind_options(&plan, left()).await?;
-    let Plan { name, place, backend, functions, security, leaks, builder } = plan;
+    let Plan { name, place, backend, functions, security, leaks, builder, .. } = plan;
     let Place { rank, world_size, job, meeting } = place;
     let (store, opened): (Arc<dyn Store>, Option<OpenStore>) = match meeting {
         MeetIn::Given(store) => (store, None),
@@ -271,6 +281,7 @@ async fn bind_options(plan: &Plan, timeout: Duration) -> Result<BindOptions, Ini
     let mut options = BindOptions::new(bind);
     options.advertise_host.clone_from(&builder.advertise_host);
     options.security = security.links(local)?;
+    options.local_links = plan.local_links;
     backend.protects(&options.security)?;
     Ok(options)
 }

@@ -67,6 +67,11 @@
 //! `rpcrun` hands out, or certificates, and its links are encrypted. Who has those is trusted;
 //! [`WorkerBuilder::authorize`] says who may call what.
 //!
+//! # On one machine
+//! Workers of the backend `tcp` that find themselves on one machine talk over a Unix socket instead, on Linux: it takes no
+//! word, and `RPC_LOCAL=off`, `rpcrun --no-local` or [`WorkerBuilder::local_links`] is the word against it. Which way a link
+//! takes is in [`Worker::debug_info`]: `peer.worker1.link` is `up, number 1, local`, or `up, number 1, tcp`.
+//!
 //! # Pieces of your own
 //! Functions can be given by hand ([`WorkerBuilder::functions`]), and so can codecs
 //! ([`WorkerBuilder::codec`]), rendezvous stores ([`WorkerBuilder::store`]) and backends

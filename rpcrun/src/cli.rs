@@ -11,9 +11,9 @@ use rpcrun::{Launch, OutputMode};
 ///
 /// Starts PROGRAM --nproc times on this machine. Each process is one worker and learns from its environment
 /// who it is and where the others meet: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR,
-/// MASTER_PORT, RPC_JOB_ID, RPC_STORE_HOSTED=1, RPC_JOIN_TOKEN and, with --backend, RPC_BACKEND. A program that
-/// calls `rpc::init_from_env()` reads them; torch's programs know the first six. rpcrun itself hosts the store
-/// through which the workers find each other, and only those with the token can use it.
+/// MASTER_PORT, RPC_JOB_ID, RPC_STORE_HOSTED=1, RPC_JOIN_TOKEN and, with --backend and --no-local, RPC_BACKEND and
+/// RPC_LOCAL. A program that calls `rpc::init_from_env()` reads them; torch's programs know the first six. rpcrun
+/// itself hosts the store through which the workers find each other, and only those with the token can use it.
 ///
 /// Each line that a worker writes is printed with the worker's name before it, stdout to stdout and stderr to
 /// stderr. Standard input of the workers is empty.
@@ -35,6 +35,12 @@ pub(crate) struct Cli {
     /// Backend that the workers shall use (RPC_BACKEND)
     #[arg(short, long, value_name = "NAME")]
     backend: Option<String>,
+
+    /// Keep workers of one machine from talking over Unix sockets (RPC_LOCAL=off)
+    ///
+    /// With the backend tcp they do that by themselves on Linux, which is faster than TCP.
+    #[arg(long)]
+    no_local: bool,
 
     /// Set an environment variable for the workers; may be repeated
     ///
@@ -167,6 +173,9 @@ impl Cli {
         }
         if let Some(id) = self.machines.job_id {
             launch = launch.job_id(id);
+        }
+        if self.no_local {
+            launch = launch.env("RPC_LOCAL", "off");
         }
         self.env.into_iter().fold(launch, |launch, (key, value)| launch.env(key, value))
     }

@@ -10,6 +10,7 @@
 //! | `RPC_STORE_HOSTED` | `1`: the launcher hosts the store, so rank 0 must not |
 //! | `RPC_JOB_ID` | the same for all workers of the job |
 //! | `RPC_BACKEND` | only if a backend was chosen |
+//! | `RPC_LOCAL` | `off`, only with `--no-local` |
 //! | `RPC_JOIN_TOKEN` | the job's secret, new for each launch; not set if the launcher's environment has one, or credentials |
 //!
 //! The rest of the launcher's environment is inherited, except the variables of torchrun that speak of its

@@ -114,8 +114,9 @@ fn the_exit_code_is_that_of_the_first_failure_and_one_line_says_so() {
 
 #[test]
 fn the_environment_can_be_extended() {
-    let output = rpcrun(&["--env", "A=1=2", "--backend", "tcp"], "echo $A $RPC_BACKEND").output().unwrap();
-    assert_eq!(text(&output.stdout), "[worker0] 1=2 tcp\n");
+    let script = "echo $A $RPC_BACKEND $RPC_LOCAL";
+    let output = rpcrun(&["--env", "A=1=2", "--backend", "tcp", "--no-local"], script).output().unwrap();
+    assert_eq!(text(&output.stdout), "[worker0] 1=2 tcp off\n");
 }
 
 /// Everybody on a machine can read everybody's command lines.

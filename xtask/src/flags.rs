@@ -30,7 +30,7 @@ pub(crate) enum Task {
     /// Build and run the scenarios over real processes
     ///
     /// All arguments go to the scenario runner; `cargo xtask integration --help` is its help. Among them:
-    /// --backend NAME|all, --security open|token|ca|all, --filter TEXT, --list, --json.
+    /// --backend NAME|local|all, --security open|token|ca|all, --filter TEXT, --list, --json.
     #[command(disable_help_flag = true)]
     Integration {
         /// Arguments of the scenario runner

@@ -13,7 +13,7 @@ use crate::case::{CASES, Case, Work};
 use crate::child::Metric;
 use crate::flags::Run;
 use crate::machine;
-use crate::systems::{Entry, Kind, MISSING, SYSTEMS};
+use crate::systems::{Entry, Kind, SYSTEMS};
 
 use self::results::Results;
 
@@ -42,9 +42,6 @@ pub(crate) fn run(flags: &Run) -> anyhow::Result<()> {
         }
         None => true,
     });
-    for (name, reason) in MISSING {
-        eprintln!("skipped {name}: {reason}");
-    }
     let seconds = if flags.quick { SECONDS_QUICK } else { SECONDS };
     let about = report::About::new(flags.rounds(), seconds, &systems);
     if flags.json {

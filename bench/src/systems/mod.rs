@@ -76,11 +76,8 @@ systems! {
     "remoc" = remoc::Remoc: Peer, on Some("raw-tcp"), Some("remoc");
     "capnp-rpc" = capnp::CapnProto: Peer, on Some("raw-tcp"), Some("capnp-rpc");
     "irpc" = irpc::Irpc: Peer, on Some("raw-quic"), Some("irpc");
+    "ours-local" = ours::Ours<ours::Local>: Ours, on Some("raw-unix"), Some("rpc");
     "ours-tcp" = ours::Ours<ours::Tcp>: Ours, on Some("raw-tcp"), Some("rpc");
     "ours-tcp-tls" = ours::Ours<ours::TcpTls>: Ours, on Some("raw-tcp"), Some("rpc");
     "ours-quic" = ours::Ours<ours::Quic>: Ours, on Some("raw-quic"), Some("rpc");
 }
-
-/// Systems of ours that results name, but that do not exist yet.
-pub(crate) const MISSING: &[(&str, &str)] =
-    &[("ours-local", "there is no way of its own for workers of one host")];

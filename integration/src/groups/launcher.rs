@@ -44,6 +44,7 @@ fn rpcrun(stage: &Stage, options: &[&str]) -> Result<Command> {
     let mut command = Command::new(program);
     clean(&mut command);
     stage.keys().give(u32::MAX, &mut command);
+    stage.way().give_local(&mut command);
     command.args(options).args(["--backend", stage.backend(), "--"]);
     command.arg(runner).args(["worker", stage.scenario()]);
     Ok(command)

@@ -6,6 +6,7 @@ mod errors;
 mod hostile;
 mod init;
 mod launcher;
+mod local;
 mod nested;
 mod rref;
 mod security;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         security::scenarios(),
         hostile::scenarios(),
         launcher::scenarios(),
+        local::scenarios(),
         bounds::scenarios(),
     ]
     .concat()

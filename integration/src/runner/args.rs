@@ -11,8 +11,9 @@ use super::security::Security;
 #[derive(Debug, Parser)]
 #[command(name = "integration", max_term_width = 100)]
 pub(crate) struct Args {
-    /// Backend to run the scenarios with; `all` runs them with each one that is compiled in
-    #[arg(long, value_name = "NAME|all", default_value = "tcp")]
+    /// Backend to run the scenarios with, with local links off; `local` is `tcp` with them on, as it is by default;
+    /// `all` runs them with each one that is compiled in, and locally
+    #[arg(long, value_name = "NAME|local|all", default_value = "tcp")]
     pub(crate) backend: String,
 
     /// What workers have to show to each other: nothing, the job's token, or a certificate; `all` runs the

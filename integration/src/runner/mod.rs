@@ -6,6 +6,7 @@ pub(crate) mod process;
 mod report;
 pub(crate) mod security;
 pub(crate) mod stage;
+pub(crate) mod way;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use self::args::{Args, SecurityChoice};
 use self::report::{Failure, Outcome, Report, output_of};
 use self::security::Security;
 use self::stage::Stage;
+use self::way::Way;
 use crate::groups;
 use crate::scenario::Scenario;
 
@@ -28,21 +30,20 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let all = if args.selftest { groups::selftest() } else { groups::all() };
     let scenarios: Vec<Scenario> = all.into_iter().filter(|scenario| args.chooses(scenario.name)).collect();
     ensure!(!scenarios.is_empty(), "no scenario is called like that; --list prints all names");
-    let (backends, securities) = (args.backends()?, args.securities());
+    let (ways, securities) = (Way::chosen(&args.backend)?, args.securities());
     if args.list {
         scenarios.iter().for_each(|scenario| println!("{}", scenario.name));
         return Ok(true);
     }
 
     let mut runs: Vec<Run> = Vec::new();
-    let settings =
-        backends.iter().flat_map(|backend| securities.iter().map(move |security| (backend, *security)));
-    for (backend, security) in settings {
-        for scenario in scenarios.iter().filter(|scenario| scenario.fits(backend, security)) {
-            let (scenario, backend) = (scenario.clone(), backend.clone());
+    let settings = ways.iter().flat_map(|way| securities.iter().map(move |security| (way, *security)));
+    for (way, security) in settings {
+        for scenario in scenarios.iter().filter(|scenario| scenario.fits(way, security)) {
+            let (scenario, way) = (scenario.clone(), way.clone());
             runs.push(Run {
                 scenario,
-                backend,
+                way,
                 security,
                 number: runs.len(),
                 timeout: Duration::from_secs(args.timeout),
@@ -80,15 +81,6 @@ impl Args {
         self.filter.is_empty() || self.filter.iter().any(|text| name.contains(text.as_str()))
     }
 
-    fn backends(&self) -> Result<Vec<String>> {
-        let registry = rpc::default_backends();
-        if self.backend == "all" {
-            return Ok(registry.names().map(str::to_owned).collect());
-        }
-        registry.get(&self.backend)?;
-        Ok(vec![self.backend.clone()])
-    }
-
     fn securities(&self) -> Vec<Security> {
         match self.security {
             SecurityChoice::One(security) => vec![security],
@@ -97,10 +89,10 @@ impl Args {
     }
 }
 
-/// One scenario with one backend, secured in one way.
+/// One scenario, going one way, secured in one way.
 struct Run {
     scenario: Scenario,
-    backend: String,
+    way: Way,
     security: Security,
     /// Distinguishes the runs of this runner.
     number: usize,
@@ -110,7 +102,7 @@ struct Run {
 impl Run {
     async fn perform(self) -> Outcome {
         let began = Instant::now();
-        let (notes, failure) = match Stage::new(&self.scenario, &self.backend, self.security, self.number) {
+        let (notes, failure) = match Stage::new(&self.scenario, &self.way, self.security, self.number) {
             Ok(mut stage) => {
                 let failure = self.judge(&mut stage).await;
                 (stage.take_notes(), failure)
@@ -118,7 +110,7 @@ impl Run {
             Err(error) => (Vec::new(), Some(Failure { error: format!("{error:#}"), output: String::new() })),
         };
         let took = began.elapsed();
-        let (name, backend, security) = (self.scenario.name, self.backend, self.security);
+        let (name, backend, security) = (self.scenario.name, self.way.name().to_owned(), self.security);
         Outcome { name, backend, security, took, notes, failure }
     }
 
@@ -166,14 +158,6 @@ mod tests {
         assert!(args("integration").chooses("a::b"));
         let args = args("integration --filter a:: --filter c");
         assert!(args.chooses("a::b") && args.chooses("x::c") && !args.chooses("x::b"));
-    }
-
-    #[test]
-    fn backends_are_those_of_the_build() {
-        assert_eq!(args("integration --backend all").backends().unwrap(), ["quic", "tcp"]);
-        assert_eq!(args("integration").backends().unwrap(), ["tcp"]);
-        let error = args("integration --backend pigeon").backends().unwrap_err().to_string();
-        assert!(error.contains("pigeon") && error.contains("tcp"), "{error}");
     }
 
     #[test]

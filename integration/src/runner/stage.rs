@@ -13,6 +13,7 @@ use tokio::process::Command;
 
 use super::process::Process;
 use super::security::{Keys, Security};
+use super::way::Way;
 use crate::part::LED_VARIABLE;
 use crate::scenario::Scenario;
 
@@ -27,7 +28,7 @@ const LAUNCHER_PREFIXES: &[&str] = &["RPC_", "MASTER_", "SLURM_", "TORCHELASTIC_
 pub(crate) struct Stage {
     scenario: &'static str,
     world_size: u32,
-    backend: String,
+    way: Way,
     security: Security,
     keys: Keys,
     host: IpAddr,
@@ -40,13 +41,13 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// An empty stage for run number `run` of this runner.
-    pub(crate) fn new(scenario: &Scenario, backend: &str, security: Security, run: usize) -> Result<Self> {
+    pub(crate) fn new(scenario: &Scenario, way: &Way, security: Security, run: usize) -> Result<Self> {
         let host = own_host(run);
         let folder = tempfile::Builder::new().prefix("integration-").tempdir().context("a folder")?;
         Ok(Self {
             scenario: scenario.name,
             world_size: scenario.workers,
-            backend: backend.to_owned(),
+            way: way.clone(),
             security,
             keys: Keys::new(security, scenario.workers, &hosts_of(host), folder.path()).context("keys")?,
             host,
@@ -92,7 +93,8 @@ impl Stage {
         let mut command = Command::new(program);
         command.args(["worker", self.scenario, &rank.to_string()]);
         clean(&mut command);
-        command.env("RPC_BACKEND", &self.backend).env(LED_VARIABLE, "1");
+        command.env(LED_VARIABLE, "1");
+        self.way.give(&mut command);
         self.keys.give(rank, &mut command);
         command
     }
@@ -238,7 +240,12 @@ impl Stage {
 
     /// The backend of this run.
     pub(crate) fn backend(&self) -> &str {
-        &self.backend
+        self.way.backend()
+    }
+
+    /// Over what the workers of this run talk.
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
     }
 
     /// How the workers of this run are secured.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
+use super::peer::{Peer, Phase};
 use super::shared::Shared;
 use super::{handshake, leave, reader, timer};
 use crate::agent::{Agent, Handler, PeerWatcher};
@@ -178,6 +179,22 @@ impl fmt::Debug for TransportAgent {
             .field("id", &shared.id)
             .field("job", &shared.group.job())
             .field("transport", &shared.transport)
+            .field("links", &Links(&shared.peers))
             .finish_non_exhaustive()
+    }
+}
+
+/// The peers with whom there is a link, and what that runs over.
+struct Links<'a>(&'a [Arc<Peer>]);
+
+impl fmt::Debug for Links<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for peer in self.0 {
+            if let Phase::Up { link, .. } = &peer.state.lock().phase {
+                map.entry(&peer.member.info.name.as_str(), &link.carrier());
+            }
+        }
+        map.finish()
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn run(shared: Arc<Shared>, peer: Arc<Peer>) {
             return;
         }
         if Instant::now() >= give_up {
-            let address = peer.member.address.clone();
+            let address = shown(&shared, &peer);
             return peer.unreachable(&shared, &Failure::Unreachable { address, cause });
         }
         pause = (pause * 2).min(PAUSE_MAX);
@@ -60,9 +60,14 @@ fn is_dialing(peer: &Peer) -> bool {
     matches!(peer.state.lock().phase, Phase::Dialing(_))
 }
 
+/// The peer's address, for people.
+fn shown(shared: &Shared, peer: &Peer) -> String {
+    shared.transport.shown_address(&peer.member.address).to_owned()
+}
+
 async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Attempt {
     let address = &peer.member.address;
-    let never = |cause: String| Attempt::Never(Failure::Unreachable { address: address.clone(), cause });
+    let never = |cause: String| Attempt::Never(Failure::Unreachable { address: shown(shared, peer), cause });
     let mut link = match shared.transport.connect(address).await {
         Ok(link) => link,
         // Every member listened before the group was complete, so nobody listening means that it died.
@@ -90,7 +95,7 @@ async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Attempt {
         }
         Err(error @ HandshakeError::Imposter { .. }) => {
             link.sender.close(Close::Now);
-            tracing::warn!(peer = %peer.member.info, address, "not calling: {error}");
+            tracing::warn!(peer = %peer.member.info, address = shown(shared, peer), "not calling: {error}");
             never(error.to_string())
         }
         Err(error) => {

@@ -16,8 +16,10 @@ impl Shared {
     pub(super) fn info(&self) -> AgentInfo {
         let now = Instant::now();
         let (mut calls, mut serving) = (Tally::default(), Tally::default());
-        let peers =
-            self.peers.iter().map(|peer| peer.info(peer.id() == self.id, now, &mut calls, &mut serving));
+        let peers = self.peers.iter().map(|peer| {
+            let address = self.transport.shown_address(&peer.member.address).to_owned();
+            PeerInfo { address, ..peer.info(peer.id() == self.id, now, &mut calls, &mut serving) }
+        });
         let peers = peers.collect();
         let (all, idle) = (self.pool.threads() as u64, self.pool.idle() as u64);
         let max = self.config.blocking_threads_max as u64;

@@ -24,6 +24,8 @@ async fn workers_that_dial_each_other_at_once_share_one_link() {
         (link(&cluster, 0, "worker1"), link(&cluster, 1, "worker0")),
         ("up, number 1, memory".into(), "up, number 1, memory".into())
     );
+    let agent = format!("{:?}", cluster.agent(0));
+    assert!(agent.contains(r#"links: {"worker1": "memory"}"#), "{agent}");
 }
 
 /// EN-4

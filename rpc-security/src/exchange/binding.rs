@@ -27,6 +27,12 @@ impl Binding {
         Self::digest("socket", service, server.to_string().as_bytes())
     }
 
+    /// A socket that processes of one machine alone can reach, by the name that it is connected to. `service` says
+    /// what speaks there.
+    pub fn local(service: &str, name: &[u8]) -> Self {
+        Self::digest("local", service, name)
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -59,6 +65,8 @@ mod tests {
             Binding::exporter("store", &[0; 32]),
             Binding::exporter("store", &[1; 32]),
             Binding::exporter("link", &[0; 32]),
+            Binding::local("link", &[0; 32]),
+            Binding::local("link", b"127.0.0.1:1"),
         ];
         for (i, one) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|other| other != one), "{i}");

@@ -12,7 +12,7 @@ use std::io::{self, IoSlice};
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
+use crate::stream::WriteHalf;
 
 pub(crate) use self::source::Source;
 #[cfg(feature = "tls")]
@@ -33,7 +33,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if nothing was taken because the socket is full; the system's others.
-    pub(crate) fn write(&self, socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn write(&self, socket: &WriteHalf, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plain => {
                 let written = match slices {
@@ -45,15 +45,6 @@ impl Channel {
             }
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.write(socket, slices),
-        }
-    }
-
-    /// What a link over it is called.
-    pub(crate) fn carrier(&self) -> &'static str {
-        match self {
-            Self::Plain => "tcp",
-            #[cfg(feature = "tls")]
-            Self::Tls(_) => "tcp, encrypted",
         }
     }
 

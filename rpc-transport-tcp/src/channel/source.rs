@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 #[cfg(feature = "tls")]
 use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 
 use super::Channel;
 #[cfg(feature = "tls")]
 use super::tls::{Decrypted, Tls};
 #[cfg(feature = "tls")]
 use crate::bounds::{READ_BUFFER_BUSY_BYTES, READ_BUFFER_IDLE_BYTES};
+use crate::stream::ReadHalf;
 
 /// Gives the bytes of a link, in order.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Source {
     /// has ended, and the peer has not said that it would.
     pub(crate) fn poll_read(
         &mut self,
-        socket: &mut OwnedReadHalf,
+        socket: &mut ReadHalf,
         cx: &mut Context<'_>,
         target: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -82,7 +82,7 @@ impl Decrypting {
 
     fn poll_read(
         &mut self,
-        socket: &mut OwnedReadHalf,
+        socket: &mut ReadHalf,
         cx: &mut Context<'_>,
         target: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {

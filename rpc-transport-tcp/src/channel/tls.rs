@@ -13,9 +13,9 @@ use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use rustls::Connection;
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
 
 use crate::bounds::{TLS_KEPT_BYTES, TLS_WRITE_BYTES};
+use crate::stream::WriteHalf;
 
 /// A session of TLS.
 pub(crate) struct Tls {
@@ -57,7 +57,7 @@ impl Tls {
 
     /// See [`Channel::write`](super::Channel::write). What was taken counts as written although the socket may not
     /// have got it yet: it is bounded, and goes first next time.
-    pub(super) fn write(&self, socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(super) fn write(&self, socket: &WriteHalf, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut outgoing = self.outgoing.lock();
         outgoing.send(socket)?;
         let taken = {
@@ -152,7 +152,7 @@ impl fmt::Debug for Tls {
 
 impl Outgoing {
     /// Writes until nothing is left.
-    fn send(&mut self, socket: &TcpStream) -> io::Result<()> {
+    fn send(&mut self, socket: &WriteHalf) -> io::Result<()> {
         while self.sent < self.records.len() {
             match socket.try_write(&self.records[self.sent..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -12,6 +12,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::Passed;
 use crate::channel::{Channel, Tls};
+use crate::stream::Stream;
 
 /// Protocol that both ends have to speak inside of TLS.
 const ALPN: &[u8] = b"rpc-tcp/1";
@@ -55,7 +56,7 @@ impl TlsDoor {
 
 fn passed(stream: TcpStream, session: Connection) -> Passed {
     let fingerprint = rustls_configs::peer_fingerprint(session.peer_certificates());
-    Passed { stream, channel: Channel::Tls(Arc::new(Tls::new(session))), fingerprint }
+    Passed { stream: Stream::Tcp(stream), channel: Channel::Tls(Arc::new(Tls::new(session))), fingerprint }
 }
 
 /// What has gone wrong in a handshake, and what may be the reason.

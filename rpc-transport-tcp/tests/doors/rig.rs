@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) async fn bind(security: LinkSecurity) -> TcpTransport {
     let mut options = BindOptions::new("127.0.0.1:0");
     options.security = security;
+    options.local_links = false;
     TcpTransport::bind(options).await.expect("a free port")
 }
 

@@ -4,7 +4,8 @@ use rpc_core::{Body, Flush, Frame, FrameLimits, LinkError, PART_ALIGN, Transport
 use tokio::io::AsyncReadExt;
 
 use crate::rig::{
-    LIMITS, REQUEST, assert_same, bind, bytes, frame_with, half_pair, next, next_frame, pair, reply, request,
+    LIMITS, REQUEST, assert_leads_to, assert_same, bind, bytes, frame_with, half_pair, next, next_frame,
+    pair, reply, request,
 };
 
 const KIB: usize = 1 << 10;
@@ -53,12 +54,12 @@ async fn a_frame_of_very_many_parts_arrives() {
 }
 
 #[tokio::test]
-async fn both_directions_work_and_the_remote_address_is_that_of_the_peer() {
+async fn both_directions_work_and_the_remote_end_is_the_peer() {
     let transport = bind().await;
     let address = transport.local_address();
     let (dialled, accepted) = tokio::join!(transport.connect(&address), transport.accept());
     let (mut dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
-    assert_eq!(dialled.remote, address);
+    assert_leads_to(&dialled, &address);
     accepted.sender.send(reply(1, 100), Flush::Now).unwrap();
     assert_same(&next_frame(&mut dialled.receiver).await, &reply(1, 100));
 }

@@ -1,13 +1,11 @@
 //! How links end, on both sides.
 
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use rpc_core::{Close, Flush, LinkClosed, LinkError, Transport};
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::rig::{assert_same, bind, half_pair, next, next_frame, pair, request, soon};
+use crate::rig::{assert_same, bind, half_pair, next, next_frame, pair, request, reset, soon};
 
 const MIB: usize = 1 << 20;
 
@@ -131,8 +129,7 @@ async fn a_peer_that_dies_in_the_middle_of_a_frame_is_an_error() {
 #[tokio::test]
 async fn a_reset_ends_reader_and_sender() {
     let (mut link, stream) = half_pair().await;
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(stream);
+    reset(Some(&link), stream);
     let error = next(&mut link.receiver).await.unwrap_err();
     assert!(matches!(&error, LinkError::Io(error) if error.kind() == ErrorKind::ConnectionReset), "{error}");
     assert_eq!(link.sender.send(request(1, 0, &[]), Flush::Now), Err(LinkClosed));
@@ -143,8 +140,7 @@ async fn a_reset_ends_reader_and_sender() {
 async fn a_reset_while_writing_ends_the_sender_even_if_nobody_reads() {
     let (mut link, stream) = half_pair().await;
     link.sender.send(request(1, 0, &[64 * MIB]), Flush::Now).unwrap();
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(stream);
+    reset(Some(&link), stream);
     soon(link.sender.closed()).await;
     assert_eq!(link.sender.queued_bytes(), 0);
     assert_eq!(link.sender.send(request(2, 0, &[]), Flush::Now), Err(LinkClosed));

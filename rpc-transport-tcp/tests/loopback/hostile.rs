@@ -1,11 +1,10 @@
 //! Peers that break the framing.
 
 use rpc_core::wire::{HEADER_BYTES, Header};
-use rpc_core::{BindOptions, Flush, FrameLimits, LinkError, Transport, Violation};
-use rpc_transport_tcp::TcpTransport;
+use rpc_core::{Flush, FrameLimits, LinkError, Transport, Violation};
 use tokio::io::AsyncWriteExt;
 
-use crate::rig::{LIMITS, assert_same, bind, half_pair, next, next_frame, request};
+use crate::rig::{LIMITS, assert_same, bind, half_pair, knock, next, next_frame, request, reset};
 
 #[tokio::test]
 async fn a_frame_of_one_tebibyte_is_refused_before_anything_is_allocated() {
@@ -49,7 +48,7 @@ async fn a_peer_that_breaks_its_link_leaves_others_unharmed() {
         let dialled = transport.connect(&address).await.unwrap();
         let mut accepted = transport.accept().await.unwrap();
         accepted.receiver.set_limits(LIMITS);
-        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let stream = knock(&address).await;
         ((dialled, accepted), stream)
     };
     let mut bad = transport.accept().await.unwrap();
@@ -65,8 +64,8 @@ async fn a_peer_that_connects_and_goes_does_not_stop_the_listener() {
     let transport = bind().await;
     let address = transport.local_address();
     for _ in 0..20 {
-        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
-        socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        let stream = knock(&address).await;
+        reset(None, stream);
     }
     let dialled = transport.connect(&address).await.unwrap();
     dialled.sender.send(request(1, 10, &[]), Flush::Now).unwrap();
@@ -77,34 +76,4 @@ async fn a_peer_that_connects_and_goes_does_not_stop_the_listener() {
             break;
         }
     }
-}
-
-#[tokio::test]
-async fn listening_everywhere_needs_a_host_to_advertise() {
-    let error = TcpTransport::bind(BindOptions::new("0.0.0.0:0")).await.unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-    assert!(error.to_string().contains("set advertise_host"), "{error}");
-
-    let mut options = BindOptions::new("0.0.0.0:0");
-    options.advertise_host = Some("localhost".to_owned());
-    let transport = TcpTransport::bind(options).await.unwrap();
-    let address = transport.local_address();
-    assert!(address.starts_with("localhost:"), "{address}");
-    let (dialled, accepted) = tokio::join!(transport.connect(&address), transport.accept());
-    assert!(dialled.is_ok() && accepted.is_ok());
-}
-
-#[tokio::test]
-async fn an_advertised_address_of_the_sixth_version_gets_its_brackets() {
-    let mut options = BindOptions::new("127.0.0.1:0");
-    options.advertise_host = Some("fd00::1".to_owned());
-    let address = TcpTransport::bind(options).await.unwrap().local_address();
-    assert!(address.starts_with("[fd00::1]:"), "{address}");
-}
-
-#[tokio::test]
-async fn a_taken_port_is_the_systems_error() {
-    let taken = bind().await;
-    let error = TcpTransport::bind(BindOptions::new(taken.local_address())).await.unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
 }

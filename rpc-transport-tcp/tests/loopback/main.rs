@@ -4,6 +4,8 @@
 
 mod delivery;
 mod ends;
+mod frames;
 mod hostile;
+mod listening;
 mod rig;
 mod stress;

@@ -2,8 +2,7 @@
 //!
 //! Handlers are `async fn`s, as those of the peers are; marked `inline` they would be a little faster.
 //!
-//! `ours-tcp` is to be what crosses hosts: when workers of one host take another way by themselves, it has to be told
-//! not to.
+//! `ours-tcp` is what crosses hosts, and so is told not to be local; `ours-local` is what a program gets by itself.
 
 mod credentials;
 
@@ -66,9 +65,19 @@ pub(crate) trait Way {
     const BACKEND: &'static str;
     /// Whether workers have [`credentials`], and so encrypt all links.
     const CREDENTIALS: bool = false;
+    /// Whether workers of one machine may use Unix sockets.
+    const LOCAL: bool = false;
 }
 
-/// Plain TCP, as it is on loopback unless a program asks for more.
+/// Unix sockets, as it is on one machine unless a program asks for something else.
+pub(crate) struct Local;
+
+impl Way for Local {
+    const BACKEND: &'static str = "tcp";
+    const LOCAL: bool = true;
+}
+
+/// Plain TCP.
 pub(crate) struct Tcp;
 
 impl Way for Tcp {
@@ -95,7 +104,11 @@ impl<W: Way> System for Ours<W> {
 
     fn absent() -> Option<&'static str> {
         let offered = rpc::default_backends().names().any(|name| name == W::BACKEND);
-        (!offered).then_some("this build has no such backend")
+        match (offered, W::LOCAL && cfg!(not(target_os = "linux"))) {
+            (false, _) => Some("this build has no such backend"),
+            (true, true) => Some("only on Linux is there a way of its own for workers of one machine"),
+            (true, false) => None,
+        }
     }
 
     fn prepare(scratch: &Path) -> anyhow::Result<()> {
@@ -111,7 +124,12 @@ impl<W: Way> System for Ours<W> {
     }
 
     async fn connect(job: &Job<'_>, _address: &str, nth: u32) -> anyhow::Result<Client> {
-        Ok(Client(join::<W>(job, nth + 1).await?))
+        let client = Client(join::<W>(job, nth + 1).await?);
+        system::Client::echo(&client).await?;
+        let infos = client.0.debug_info();
+        let is_local = infos.iter().any(|(_, value)| value.ends_with(", local"));
+        anyhow::ensure!(is_local == W::LOCAL, "the link is not what is to be measured: {infos:?}");
+        Ok(client)
     }
 
     async fn member(job: &Job<'_>, rank: u32, leave: Leave) -> anyhow::Result<()> {
@@ -131,7 +149,7 @@ async fn join<W: Way>(job: &Job<'_>, rank: u32) -> anyhow::Result<Worker> {
     if W::CREDENTIALS {
         worker = worker.security(Security::credentials(credentials::read(job.scratch)?));
     }
-    Ok(worker.backend(W::BACKEND).init().await?)
+    Ok(worker.backend(W::BACKEND).local_links(W::LOCAL).init().await?)
 }
 
 #[derive(Clone)]
