@@ -1,5 +1,7 @@
 //! How values become payload bytes: a trait chosen per worker (what torch's `_use_rpc_pickler` was).
 
+mod scratch;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -167,12 +169,14 @@ impl Codecs {
 
     fn encode_payload<T: Serialize + ?Sized>(&self, id: u8, value: &T) -> Result<Vec<u8>, CodecError> {
         if id == POSTCARD {
-            return postcard::to_extend(value, Vec::with_capacity(64))
-                .map_err(|error| CodecError::new(POSTCARD_NAME, error));
+            return scratch::write(|scratch| {
+                postcard::to_extend(value, scratch).map_err(|error| CodecError::new(POSTCARD_NAME, error))
+            });
         }
-        let mut out = Vec::new();
-        self.get(id)?.encode(&value, &mut out)?;
-        Ok(out)
+        scratch::write(|mut scratch| {
+            self.get(id)?.encode(&value, &mut scratch)?;
+            Ok(scratch)
+        })
     }
 
     /// Decodes a whole body.

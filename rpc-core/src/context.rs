@@ -5,10 +5,11 @@
 //! from it by themselves.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -23,8 +24,10 @@ use crate::reply::ReplyCell;
 use crate::worker::WorkerId;
 
 thread_local! {
-    static CURRENT: RefCell<Option<CallContext>> = const { RefCell::new(None) };
-    static MUST_NOT_BLOCK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// Borrowed for as long as [`CallContext::run`] and its like run: most handlers never ask, and counting the
+    /// owners of a context would cost each call more than all else that is done with it.
+    static CURRENT: Cell<*const CallContext> = const { Cell::new(ptr::null()) };
+    static MUST_NOT_BLOCK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The call that a handler serves: who called, how long is left, whether it was cancelled.
@@ -73,7 +76,8 @@ struct CallState {
     asked_for: (Kind, u64),
     deadline: Mutex<Option<Instant>>,
     cancelled: AtomicBool,
-    wake: Mutex<Interested>,
+    /// Most calls end before anybody is interested.
+    wake: Mutex<Option<Box<Interested>>>,
 }
 
 /// Who has to hear of a cancellation.
@@ -91,17 +95,27 @@ struct Interested {
 impl CallContext {
     /// A context for a call from `caller` that is to be answered within `timeout`.
     pub fn new(caller: WorkerId, timeout: Option<Duration>) -> Self {
-        Self::begin(caller, timeout, 0, (Kind(0), 0))
+        Self::begin(caller, timeout, 0, (Kind(0), 0), Instant::now())
     }
 
     /// The context for `request` of `caller`, which has given the call the number `call`: as [`new`](Self::new), and
     /// logs and [`AgentInfo`](crate::AgentInfo) can tell which call it is.
     pub fn of_request(caller: WorkerId, request: &Request, call: u64) -> Self {
-        Self::begin(caller, request.timeout, call, (request.kind, request.method))
+        Self::of_request_at(caller, request, call, Instant::now())
     }
 
-    fn begin(caller: WorkerId, timeout: Option<Duration>, call: u64, asked_for: (Kind, u64)) -> Self {
-        let began = Instant::now();
+    /// As [`of_request`](Self::of_request), for a request whose time runs since `began`.
+    pub(crate) fn of_request_at(caller: WorkerId, request: &Request, call: u64, began: Instant) -> Self {
+        Self::begin(caller, request.timeout, call, (request.kind, request.method), began)
+    }
+
+    fn begin(
+        caller: WorkerId,
+        timeout: Option<Duration>,
+        call: u64,
+        asked_for: (Kind, u64),
+        began: Instant,
+    ) -> Self {
         let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
         Self {
             call: Arc::new(CallState {
@@ -120,7 +134,10 @@ impl CallContext {
 
     /// The context of the handler that runs on this thread, or is polled on it.
     pub fn current() -> Option<Self> {
-        CURRENT.with_borrow(Clone::clone)
+        let current = CURRENT.get();
+        // SAFETY: it is null, or was made of a reference in `within` on this thread, which is borrowed until that
+        // has ended and put the pointer before it back.
+        unsafe { current.as_ref() }.cloned()
     }
 
     /// The worker that called.
@@ -199,7 +216,7 @@ impl CallContext {
     /// Cancels the call and every nested call that was made in it.
     pub fn cancel(&self) {
         self.call.cancelled.store(true, Ordering::Release);
-        let interested = std::mem::take(&mut *self.call.wake.lock());
+        let Some(interested) = self.call.wake.lock().take() else { return };
         for cell in interested.nested.iter().filter_map(Weak::upgrade) {
             cell.cancel();
         }
@@ -210,34 +227,48 @@ impl CallContext {
 
     /// Has `cell`, a nested call, cancelled with this one.
     pub(crate) fn adopt(&self, cell: &Arc<ReplyCell>) {
-        let mut interested = self.call.wake.lock();
+        let mut wake = self.call.wake.lock();
+        let interested = wake.get_or_insert_default();
         if interested.nested.len() >= interested.prune_at {
             interested.nested.retain(|nested| nested.strong_count() > 0);
             interested.prune_at = (interested.nested.len() * 2).max(16);
         }
         interested.nested.push(Arc::downgrade(cell));
-        drop(interested);
+        drop(wake);
         if self.call.cancelled.load(Ordering::Acquire) {
             cell.cancel();
         }
     }
 
-    /// Makes this the current context of the thread until the guard is dropped.
-    pub(crate) fn enter(&self) -> Entered {
-        Entered { outer: CURRENT.replace(Some(self.clone())), must_not_block: MUST_NOT_BLOCK.get() }
+    /// Runs `f` with this as the current context of the thread.
+    #[inline]
+    fn within<R>(&self, must_not_block: bool, f: impl FnOnce() -> R) -> R {
+        /// Puts back what was before, also when `f` unwinds. It does not leave `within`, so it cannot be forgotten.
+        struct Outer {
+            current: *const CallContext,
+            must_not_block: bool,
+        }
+        impl Drop for Outer {
+            fn drop(&mut self) {
+                CURRENT.set(self.current);
+                MUST_NOT_BLOCK.set(self.must_not_block);
+            }
+        }
+        let before = MUST_NOT_BLOCK.get();
+        let _outer = Outer { current: CURRENT.replace(self), must_not_block: before };
+        MUST_NOT_BLOCK.set(before || must_not_block);
+        f()
     }
 
-    /// As [`enter`](Self::enter), for a handler that is being polled: it must not block.
-    pub(crate) fn enter_async(&self) -> Entered {
-        let entered = self.enter();
-        MUST_NOT_BLOCK.set(true);
-        entered
+    /// As [`run`](Self::run), for a handler that is being polled: it must not block.
+    #[inline]
+    pub(crate) fn run_async<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.within(true, f)
     }
 
     /// Runs `f` in this context.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _entered = self.enter();
-        f()
+        self.within(false, f)
     }
 
     /// Polls `future` in this context: for tasks that a handler spawns, so that their calls are bounded
@@ -245,10 +276,7 @@ impl CallContext {
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         let context = self.clone();
         let mut future = Box::pin(future);
-        std::future::poll_fn(move |cx| {
-            let _entered = context.enter_async();
-            future.as_mut().poll(cx)
-        })
+        std::future::poll_fn(move |cx| context.run_async(|| future.as_mut().poll(cx)))
     }
 }
 
@@ -259,19 +287,6 @@ impl fmt::Debug for CallContext {
             .field("remaining", &self.remaining())
             .field("cancelled", &self.is_cancelled())
             .finish_non_exhaustive()
-    }
-}
-
-/// Puts the outer context back.
-pub(crate) struct Entered {
-    outer: Option<CallContext>,
-    must_not_block: bool,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.set(self.outer.take());
-        MUST_NOT_BLOCK.set(self.must_not_block);
     }
 }
 
@@ -308,7 +323,7 @@ pub struct Cancelled {
 impl Drop for Cancelled {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            let waker = self.call.wake.lock().wakers.remove(&id);
+            let waker = self.call.wake.lock().as_mut().and_then(|interested| interested.wakers.remove(&id));
             drop(waker);
         }
     }
@@ -325,16 +340,17 @@ impl Future for Cancelled {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let mut interested = this.call.wake.lock();
+        let mut wake = this.call.wake.lock();
         if this.call.cancelled.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
+        let interested = wake.get_or_insert_default();
         let id = *this.id.get_or_insert_with(|| {
             interested.next += 1;
             interested.next
         });
         let before = interested.wakers.insert(id, cx.waker().clone());
-        drop(interested);
+        drop(wake);
         drop(before);
         Poll::Pending
     }

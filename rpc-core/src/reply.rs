@@ -54,12 +54,17 @@ impl Promise {
         (Self { cell: Some(Arc::clone(&cell)) }, Reply { cell })
     }
 
+    /// As [`new`](Self::new), and as [`controlled`](Self::controlled) with a key that [`Reply::set_key`] tells.
+    pub(crate) fn new_controlled(control: Arc<dyn CallControl>) -> (Self, Reply) {
+        let cell = Arc::new(ReplyCell::controlled(control));
+        (Self { cell: Some(Arc::clone(&cell)) }, Reply { cell })
+    }
+
     /// Lets the reply cancel the call and change its deadline. The first controller stays.
     pub fn controlled(&self, control: Arc<dyn CallControl>, key: u64) {
         if let Some(cell) = &self.cell {
             cell.key.store(key, Ordering::Relaxed);
-            // A second one would be a bug of the agent, which asks once per call.
-            let _ = cell.control.set(control);
+            cell.set_control(control);
         }
     }
 
@@ -132,7 +137,7 @@ impl Reply {
         if self.is_done() {
             return;
         }
-        if let Some(control) = self.cell.control.get() {
+        if let Some(control) = self.cell.control() {
             control.set_timeout(self.cell.key.load(Ordering::Relaxed), timeout);
         }
     }

@@ -7,81 +7,116 @@
 //! when it panics, so nothing outlives a call and two workers in one process never meet here.
 
 use std::cell::RefCell;
-use std::thread::LocalKey;
+use std::mem;
 
 use crate::handles::AnyHandle;
 use crate::part::Part;
 
 thread_local! {
-    static COLLECTING: RefCell<Option<Collected>> = const { RefCell::new(None) };
+    static COLLECTING: RefCell<Collecting> = const { RefCell::new(Collecting::CLOSED) };
     static OFFERING: RefCell<Option<Offered>> = const { RefCell::new(None) };
 }
 
 /// What values added to the body that is being encoded.
-#[derive(Default)]
 pub(crate) struct Collected {
     pub(crate) parts: Vec<Part>,
     pub(crate) handles: Vec<AnyHandle>,
-    /// Whether this body can carry handles.
-    takes_handles: bool,
+}
+
+/// What is collected on this thread.
+struct Collecting {
+    /// Whether a body is being encoded; and if so, whether it can carry handles.
+    takes_handles: Option<bool>,
+    parts: Vec<Part>,
+    handles: Vec<AnyHandle>,
+}
+
+impl Collecting {
+    const CLOSED: Self = Self { takes_handles: None, parts: Vec::new(), handles: Vec::new() };
 }
 
 /// What values may take out of the body that is being decoded.
-#[derive(Default)]
 struct Offered {
     parts: Vec<Part>,
     handles: Vec<Option<AnyHandle>>,
 }
 
-/// Puts back the outer scope, also when the inner one unwinds.
-struct Restore<T: 'static> {
-    slot: &'static LocalKey<RefCell<Option<T>>>,
-    outer: Option<Option<T>>,
+/// One body that is being encoded. Puts back the outer one, also when it unwinds.
+struct Encoding {
+    /// Most bodies have none around them, so that entering and leaving moves nothing.
+    outer: Option<Box<Collecting>>,
+    is_open: bool,
 }
 
-impl<T: Default> Restore<T> {
-    fn enter(slot: &'static LocalKey<RefCell<Option<T>>>, inner: T) -> Self {
-        Self { slot, outer: Some(slot.replace(Some(inner))) }
+impl Encoding {
+    fn enter(takes_handles: bool) -> Self {
+        COLLECTING.with_borrow_mut(|collecting| {
+            let outer = collecting
+                .takes_handles
+                .is_some()
+                .then(|| Box::new(mem::replace(collecting, Collecting::CLOSED)));
+            collecting.takes_handles = Some(takes_handles);
+            Self { outer, is_open: true }
+        })
     }
 
-    fn leave(mut self) -> T {
-        let outer = self.outer.take().flatten();
-        self.slot.replace(outer).unwrap_or_default()
+    fn leave(&mut self) -> Collected {
+        self.is_open = false;
+        COLLECTING.with_borrow_mut(|collecting| {
+            let collected = Collected {
+                parts: mem::take(&mut collecting.parts),
+                handles: mem::take(&mut collecting.handles),
+            };
+            match self.outer.take() {
+                Some(outer) => *collecting = *outer,
+                None => collecting.takes_handles = None,
+            }
+            collected
+        })
     }
 }
 
-impl<T> Drop for Restore<T> {
+impl Drop for Encoding {
     fn drop(&mut self) {
-        if let Some(outer) = self.outer.take() {
-            let inner = self.slot.replace(outer);
-            drop(inner); // after the scope is the outer one again: a destructor may encode
+        if self.is_open {
+            let collected = self.leave();
+            drop(collected); // after the scope is the outer one again: a destructor may encode
         }
     }
 }
 
 /// Runs `encode` and returns what values inside it added.
 pub(crate) fn collect<R>(takes_handles: bool, encode: impl FnOnce() -> R) -> (R, Collected) {
-    let scope = Restore::enter(&COLLECTING, Collected { takes_handles, ..Collected::default() });
+    let mut scope = Encoding::enter(takes_handles);
     let result = encode();
     (result, scope.leave())
+}
+
+/// One body that is being decoded. Puts back the outer one, also when it unwinds.
+struct Decoding {
+    outer: Option<Offered>,
+}
+
+impl Drop for Decoding {
+    fn drop(&mut self) {
+        let unclaimed = OFFERING.replace(self.outer.take());
+        drop(unclaimed); // as above
+    }
 }
 
 /// Runs `decode` with `parts` and `handles` on offer to values inside it.
 pub(crate) fn offer<R>(parts: Vec<Part>, handles: Vec<AnyHandle>, decode: impl FnOnce() -> R) -> R {
     let handles = handles.into_iter().map(Some).collect();
-    let scope = Restore::enter(&OFFERING, Offered { parts, handles });
-    let result = decode();
-    let unclaimed = scope.leave();
-    drop(unclaimed);
-    result
+    let _scope = Decoding { outer: OFFERING.replace(Some(Offered { parts, handles })) };
+    decode()
 }
 
 /// Adds a part to the body being encoded and returns its index; `None` outside of a body.
 pub(crate) fn add_part(part: &Part) -> Option<u32> {
-    COLLECTING.with_borrow_mut(|collected| {
-        let parts = &mut collected.as_mut()?.parts;
-        parts.push(part.clone());
-        u32::try_from(parts.len() - 1).ok()
+    COLLECTING.with_borrow_mut(|collecting| {
+        collecting.takes_handles?;
+        collecting.parts.push(part.clone());
+        u32::try_from(collecting.parts.len() - 1).ok()
     })
 }
 
@@ -93,13 +128,12 @@ pub(crate) fn part_at(index: u32) -> Option<Part> {
 /// Adds a handle to the message that is being encoded on this thread and returns its index. `None` where
 /// there is no message, or none that a worker with a [`HandleDesk`](crate::handles::HandleDesk) sends.
 pub fn put_handle(handle: AnyHandle) -> Option<u32> {
-    COLLECTING.with_borrow_mut(|collected| {
-        let collected = collected.as_mut()?;
-        if !collected.takes_handles {
+    COLLECTING.with_borrow_mut(|collecting| {
+        if collecting.takes_handles != Some(true) {
             return None;
         }
-        collected.handles.push(handle);
-        u32::try_from(collected.handles.len() - 1).ok()
+        collecting.handles.push(handle);
+        u32::try_from(collecting.handles.len() - 1).ok()
     })
 }
 

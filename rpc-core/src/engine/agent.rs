@@ -53,7 +53,7 @@ impl TransportAgent {
         transport.trust(&start.group);
         let shared = Shared::new(transport, start, incarnation, runtime);
         shared.mark_driver_thread();
-        shared.handlers.write().insert(Kind::SHUTDOWN, Arc::new(leave::ShutdownHandler::new(&shared)));
+        shared.handlers.insert(Kind::SHUTDOWN, Arc::new(leave::ShutdownHandler::new(&shared)));
         let accepting = accept_links(Arc::clone(&shared.transport), Arc::downgrade(&shared));
         let _ = shared.accepting.set(shared.spawn(accepting));
         let expiring = shared.spawn(timer::run(timer::CloseOnDrop(Arc::clone(&shared))));
@@ -138,7 +138,7 @@ impl Agent for TransportAgent {
     }
 
     fn serve(&self, kind: Kind, handler: Arc<dyn Handler>) {
-        let before = self.shared.handlers.write().insert(kind, handler);
+        let before = self.shared.handlers.insert(kind, handler);
         drop(before); // after the lock: its destructor is the user's
     }
 

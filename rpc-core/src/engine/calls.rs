@@ -29,6 +29,10 @@ pub(super) struct CallTable {
     control: usize,
     /// Requests to the peer, and its responses. Counted here because the lock is held then.
     pub(super) traffic: Traffic,
+    /// Calls that were added since one was last taken out.
+    run: usize,
+    /// How many there were of them the time before.
+    last_run: usize,
 }
 
 #[derive(Debug)]
@@ -81,6 +85,12 @@ impl CallTable {
         self.len
     }
 
+    /// Whether the next call is probably alone until its response comes: nothing is in flight, and the last call
+    /// that there was had no company either. Callers that are woken together call again together.
+    pub(super) fn is_lonely(&self) -> bool {
+        self.len == 0 && self.run.max(self.last_run) <= 1
+    }
+
     /// Why there is no place for one more call of `kind`, if so (EN-3).
     pub(super) fn refuses(&self, kind: Kind, in_flight_max: usize) -> Option<Failure> {
         let (used, bound, limit) = match kind.is_control() {
@@ -93,6 +103,7 @@ impl CallTable {
     /// Adds a call and returns its id.
     pub(super) fn insert(&mut self, call: Call) -> u64 {
         self.len += 1;
+        self.run += 1;
         self.control += usize::from(call.kind.is_control());
         let content = Content::Call(call);
         match self.free {
@@ -139,6 +150,9 @@ impl CallTable {
         let Content::Call(call) = content else { return None };
         self.free = Some(index);
         self.len -= 1;
+        if self.run > 0 {
+            self.last_run = std::mem::take(&mut self.run);
+        }
         self.control -= usize::from(call.kind.is_control());
         Some(call)
     }
@@ -253,6 +267,24 @@ mod tests {
         assert!(table.is_live(waiting) && table.is_live(second));
         assert_eq!(table.take_all().len(), 2);
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn a_call_is_lonely_unless_the_last_ones_came_together() {
+        let mut table = CallTable::default();
+        assert!(table.is_lonely());
+        let first = table.insert(call(1));
+        assert!(!table.is_lonely(), "one is in flight");
+        table.remove(first);
+        assert!(table.is_lonely(), "one after the other");
+        let together = [0; 3].map(|_| table.insert(call(1)));
+        for id in together {
+            table.remove(id);
+        }
+        assert!(!table.is_lonely(), "whoever was woken calls again");
+        let next = table.insert(call(1));
+        table.remove(next);
+        assert!(table.is_lonely(), "nobody else did");
     }
 
     /// EN-3

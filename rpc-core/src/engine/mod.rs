@@ -8,6 +8,7 @@
 //! - [`CallTable`](calls::CallTable): the calls, by the id on the wire.
 //! - `reader`: one task for each link; completes replies and hands requests to the service.
 //! - [`Service`](service::Service): runs handlers in place, as tasks, or on threads, and answers.
+//! - `handlers`: who serves which kind, for readers to look up without a lock.
 //! - `timer`: one task; expires calls.
 //! - `watchers`: who hears of links that go and peers that leave.
 //! - `info`: what is going on, for who asks.
@@ -32,6 +33,7 @@ mod agent;
 mod calls;
 mod config;
 mod dial;
+mod handlers;
 mod handshake;
 mod info;
 mod leave;

@@ -92,8 +92,8 @@ impl Peer {
 
     /// Sends a request, dialling first if there is no link.
     pub(super) fn send(self: &Arc<Self>, shared: &Arc<Shared>, request: Request) -> Reply {
-        let (mut call, reply) = new_call(&request);
-        let deadline = call.deadline;
+        let (mut call, reply) = self.new_call(&request);
+        let (deadline, kind) = (call.deadline, call.kind);
         let mut state = self.state.lock();
         if let Some(failure) = self.refuses(shared, &state, request.kind) {
             drop(state);
@@ -110,8 +110,7 @@ impl Peer {
                 call.promise.complete(Err(failure));
                 return reply;
             }
-            reply_control(&call.promise, self);
-            let alone = calls.len() == 0;
+            let alone = calls.is_lonely();
             calls.traffic.sent(request.body.len_bytes());
             let id = calls.insert(call);
             reply.set_key(id);
@@ -123,8 +122,9 @@ impl Peer {
             Phase::Up { link, number } => {
                 let (link, number) = (Arc::clone(link), *number);
                 drop(state);
-                // A lone request is written here and now; one in company leaves with the others.
-                let flush = if alone { Flush::Now } else { Flush::Soon };
+                // A lone request is written here and now; one in company leaves with the others. Nobody waits for
+                // those of control kinds, and often there is company in a moment.
+                let flush = if alone && !kind.is_control() { Flush::Now } else { Flush::Soon };
                 if link.send(frame, flush).is_err() {
                     self.link_down(shared, number, "the link closed while sending");
                 }
@@ -146,7 +146,7 @@ impl Peer {
 
     /// Sends a request of this worker to itself.
     pub(super) fn send_to_self(self: &Arc<Self>, shared: &Arc<Shared>, request: Request) -> Reply {
-        let (mut call, reply) = new_call(&request);
+        let (mut call, reply) = self.new_call(&request);
         // A link of its own number, so that an expired call counts until its handler has ended.
         call.link = 1;
         let deadline = call.deadline;
@@ -163,7 +163,6 @@ impl Peer {
             call.promise.complete(Err(failure));
             return reply;
         }
-        reply_control(&call.promise, self);
         let id = calls.insert(call);
         drop(calls);
         reply.set_key(id);
@@ -172,6 +171,26 @@ impl Peer {
         shared.spawn(super::service::serve_self(Arc::clone(shared), Arc::clone(self), id, request));
         shared.timer.watch(deadline);
         reply
+    }
+
+    fn new_call(self: &Arc<Self>, request: &Request) -> (Call, Reply) {
+        let control: Arc<dyn CallControl> = Arc::clone(self) as _;
+        let (promise, reply) = Promise::new_controlled(control);
+        let Request { kind, method, timeout, .. } = *request;
+        let began = Instant::now();
+        let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
+        let call = Call {
+            promise,
+            kind,
+            method,
+            began,
+            link: 0,
+            deadline,
+            timeout,
+            told: deadline,
+            given_up: false,
+        };
+        (call, reply)
     }
 
     /// How long the caller of `id` still waits, if it does; `Some(None)` is for ever.
@@ -430,20 +449,6 @@ impl CallControl for Peer {
             shared.timer.watch(deadline);
         }
     }
-}
-
-fn reply_control(promise: &Promise, peer: &Arc<Peer>) {
-    promise.controlled(Arc::clone(peer) as Arc<dyn CallControl>, 0);
-}
-
-fn new_call(request: &Request) -> (Call, Reply) {
-    let (promise, reply) = Promise::new();
-    let Request { kind, method, timeout, .. } = *request;
-    let began = Instant::now();
-    let deadline = timeout.and_then(|timeout| began.checked_add(timeout));
-    let call =
-        Call { promise, kind, method, began, link: 0, deadline, timeout, told: deadline, given_up: false };
-    (call, reply)
 }
 
 fn timed_out(timeout: Option<Duration>, ran: HandlerRan) -> Failure {

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
+
+use super::handlers::AtHand;
 use super::peer::{Peer, timeout_of};
-use super::service;
+use super::service::{self, AnswerTo, Origin};
 use super::shared::Shared;
 use crate::error::Violation;
 use crate::message::{Kind, Outcome, Response};
@@ -13,15 +16,21 @@ use crate::wire::frame;
 
 /// Frames handled before other tasks of the runtime get their turn.
 const BATCH: usize = 256;
+/// Frames after which the clock is read again, which is a good part of what a small request costs. So the time of a
+/// request may begin as many requests early as this.
+const CLOCK_EVERY: usize = 16;
 
 /// Reads `link` in a task of its own until it ends.
 pub(super) fn start(shared: &Arc<Shared>, peer: &Arc<Peer>, link: Link, number: u32) {
+    let to = AnswerTo::Link { sender: Arc::clone(&link.sender), number };
     let reader = Reader {
         shared: Arc::clone(shared),
         peer: Arc::clone(peer),
+        origin: Arc::new(Origin { shared: Arc::clone(shared), peer: Arc::clone(peer), to }),
         sender: link.sender,
         receiver: link.receiver,
         number,
+        handlers: AtHand::default(),
         cause: "the engine stopped reading it".into(),
     };
     shared.spawn(reader.run());
@@ -33,6 +42,9 @@ pub(super) struct Reader {
     pub(super) sender: Arc<dyn LinkSender>,
     receiver: Box<dyn LinkReceiver>,
     pub(super) number: u32,
+    /// Of the requests on this link.
+    pub(super) origin: Arc<Origin>,
+    pub(super) handlers: AtHand,
     cause: String,
 }
 
@@ -68,13 +80,17 @@ impl Reader {
     /// Handles what has come. The answers of one batch leave in one flush.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.shared.mark_driver_thread();
-        for _ in 0..BATCH {
+        let mut now = Instant::now();
+        for frames in 1..=BATCH {
+            if frames % CLOCK_EVERY == 0 {
+                now = Instant::now();
+            }
             let handled = match self.receiver.poll_recv(cx) {
                 Poll::Pending => {
                     self.sender.flush();
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(Some(frame))) => self.handle(frame),
+                Poll::Ready(Ok(Some(frame))) => self.handle(frame, now),
                 Poll::Ready(Ok(None)) => return Poll::Ready(End::Closed),
                 Poll::Ready(Err(LinkError::Violation(violation))) => Err(violation),
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(error)),
@@ -89,7 +105,7 @@ impl Reader {
         Poll::Pending
     }
 
-    fn handle(&mut self, frame: Frame) -> Result<(), Violation> {
+    fn handle(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
         let header = frame.header;
         match header.kind {
             frame::REPLY => {
@@ -115,7 +131,7 @@ impl Reader {
                 Ok(())
             }
             frame::HELLO | frame::WELCOME | frame::REJECT => Err(Violation::HandshakeTwice),
-            request if request >= Kind::REQUEST_FIRST => service::serve(self, frame),
+            request if request >= Kind::REQUEST_FIRST => service::serve(self, frame, now),
             unknown => Err(Violation::UnknownFrame(unknown)),
         }
     }

@@ -95,7 +95,10 @@ impl Running {
     pub(super) fn answered(&mut self, link: u32, call: u64, kind: Kind, bytes: u64) {
         if link == self.link {
             self.traffic.sent(bytes);
-            self.requests.remove(&call);
+            // Most are answered at once, and never in the map.
+            if !self.requests.is_empty() {
+                self.requests.remove(&call);
+            }
             self.unanswered = self.unanswered.saturating_sub(1);
             self.control = self.control.saturating_sub(usize::from(kind.is_control()));
         }

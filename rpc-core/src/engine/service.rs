@@ -4,10 +4,12 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use tokio::time::Instant;
+
 use super::peer::{Peer, timeout_of};
 use super::reader::Reader;
 use super::shared::Shared;
-use crate::agent::{Incoming, Settle, Settled};
+use crate::agent::{Handler, Incoming, Served, Settle, Settled};
 use crate::context::{CallContext, NoBlocking};
 use crate::error::Violation;
 use crate::function::panic;
@@ -15,9 +17,9 @@ use crate::message::{Kind, Outcome, Request, Response};
 use crate::transport::{Flush, Frame, LinkSender};
 use crate::wire::{Header, frame};
 
-/// Serves a request that has come on a link.
-pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
-    let Reader { shared, peer, sender, number, .. } = reader;
+/// Serves a request that has come on a link, at the time `arrived`.
+pub(super) fn serve(reader: &mut Reader, frame: Frame, arrived: Instant) -> Result<(), Violation> {
+    let Reader { shared, peer, sender, number, origin, handlers, .. } = reader;
     let header = frame.header;
     let kind = Kind(header.kind);
     let bytes = frame.body.len_bytes();
@@ -25,14 +27,7 @@ pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
         return Ok(());
     }
     shared.count_received(kind);
-    let answer = Answer {
-        sent: false,
-        shared: Arc::clone(shared),
-        peer: Arc::clone(peer),
-        to: AnswerTo::Link { sender: Arc::clone(sender), number: *number },
-        call: header.call,
-        kind,
-    };
+    let answer = Answer { sent: false, origin: Arc::clone(origin), call: header.call, kind };
     if shared.is_closed() {
         answer.send(Response::failed(Outcome::ShuttingDown, &[]), Flush::Later);
         return Ok(());
@@ -50,7 +45,7 @@ pub(super) fn serve(reader: &Reader, frame: Frame) -> Result<(), Violation> {
         timeout: timeout_of(header.budget_us),
         body: frame.body,
     };
-    run(answer, request);
+    run(answer, request, arrived, handlers.get(&shared.handlers, kind));
     Ok(())
 }
 
@@ -67,46 +62,60 @@ pub(super) async fn serve_self(shared: Arc<Shared>, peer: Arc<Peer>, call: u64, 
     if peer.running.lock().admit(0, call, request.kind, 0, usize::MAX) == Ok(true) {
         shared.count_received(request.kind);
         let kind = request.kind;
-        let answer = Answer { sent: false, shared, peer, to: AnswerTo::Own, call, kind };
-        run(answer, request);
+        let handler = shared.handlers.get(kind);
+        let origin = Arc::new(Origin { shared, peer, to: AnswerTo::Own });
+        let answer = Answer { sent: false, origin, call, kind };
+        run(answer, request, Instant::now(), handler.as_deref());
     }
 }
 
-fn run(answer: Answer, request: Request) {
-    let shared = Arc::clone(&answer.shared);
-    let from = answer.peer.id();
-    let Some(handler) = shared.handler(request.kind) else {
+/// Serves `request`, whose time runs from when it has `arrived`.
+fn run(answer: Answer, request: Request, arrived: Instant, handler: Option<&dyn Handler>) {
+    let from = answer.origin.peer.id();
+    let Some(handler) = handler else {
         return answer.send(Response::failed(Outcome::UnknownKind, &[]), Flush::Later);
     };
-    let context = CallContext::of_request(from, &request, answer.call);
+    let context = CallContext::of_request_at(from, &request, answer.call, arrived);
     // Nothing in here may wait for a reply: this is the loop that brings them.
     let in_place = NoBlocking::enter();
-    let incoming = Incoming { from, request, context: context.clone(), link: answer.link() };
-    let mut settle = match panic::catch(|| handler.handle(incoming)) {
-        Ok(served) => served.settle(),
-        Err(panicked) => return answer.send(panicked, Flush::Later),
-    };
-    // The waker does nothing: a future that has to wait is polled again as a task, and then registers that
-    // task's waker, as every poll must.
-    let mut cx = Context::from_waker(Waker::noop());
-    let polled = panic::catch(|| Pin::new(&mut settle).poll(&mut cx));
-    match polled {
-        Ok(Poll::Pending) => spawn(answer, settle, context),
-        Ok(Poll::Ready(Settled::Answer(response))) | Err(response) => answer.send(response, Flush::Later),
-        Ok(Poll::Ready(Settled::Blocking(handler))) => {
+    let incoming = Incoming { from, request, context: context.clone(), link: answer.origin.link() };
+    let begun = panic::catch(|| {
+        let mut settle = match handler.handle(incoming) {
+            // Most requests end here.
+            Served::Now(response) => return Begun::Settled(Settled::Answer(response)),
+            served => served.settle(),
+        };
+        // The waker does nothing: a future that has to wait is polled again as a task, and then registers that
+        // task's waker, as every poll must.
+        match Pin::new(&mut settle).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => Begun::Waits(settle),
+            Poll::Ready(settled) => Begun::Settled(settled),
+        }
+    });
+    match begun {
+        Ok(Begun::Waits(settle)) => spawn(answer, settle, context),
+        Ok(Begun::Settled(Settled::Answer(response))) | Err(response) => {
+            answer.send(response, Flush::Later);
+        }
+        Ok(Begun::Settled(Settled::Blocking(handler))) => {
             drop(in_place);
             block(answer, handler, context);
         }
     }
 }
 
+/// How far a request has come in the loop that reads its link.
+enum Begun {
+    Settled(Settled),
+    Waits(Settle),
+}
+
 /// Goes on as a task with a request that has to wait.
 fn spawn(answer: Answer, settle: Settle, context: CallContext) {
-    let (peer, link, call) = (Arc::clone(&answer.peer), answer.link(), answer.call);
-    let shared = Arc::clone(&answer.shared);
+    let (origin, call) = (Arc::clone(&answer.origin), answer.call);
     answer.goes_on(&context);
-    let task = shared.spawn(async move {
-        answer.shared.mark_driver_thread();
+    let task = origin.shared.spawn(async move {
+        answer.origin.shared.mark_driver_thread();
         // A panic leaves the answer to its drop.
         match until_given_up(settle, &context).await {
             Settled::Answer(response) => answer.send(response, Flush::Soon),
@@ -114,7 +123,7 @@ fn spawn(answer: Answer, settle: Settle, context: CallContext) {
         }
     });
     // If the task has ended already there is nothing to note.
-    peer.running.lock().set_task(link, call, task);
+    origin.peer.running.lock().set_task(origin.link(), call, task);
 }
 
 /// Polls a handler until it is settled, its call is cancelled, or its deadline passes.
@@ -145,7 +154,7 @@ async fn until_given_up(mut settle: Settle, context: &CallContext) -> Settled {
 }
 
 fn block(answer: Answer, handler: Box<dyn FnOnce() -> Response + Send>, context: CallContext) {
-    let shared = Arc::clone(&answer.shared);
+    let origin = Arc::clone(&answer.origin);
     answer.goes_on(&context);
     // The answer is shared so that it is still here if there is no thread.
     let answer = Arc::new(parking_lot::Mutex::new(Some(answer)));
@@ -157,45 +166,53 @@ fn block(answer: Answer, handler: Box<dyn FnOnce() -> Response + Send>, context:
             answer.send(response, Flush::Now);
         }
     });
-    if shared.pool.run(job).is_err()
+    if origin.shared.pool.run(job).is_err()
         && let Some(answer) = answer.lock().take()
     {
-        let limit = shared.config.blocking_threads_max.to_string();
+        let limit = origin.shared.config.blocking_threads_max.to_string();
         answer.send(Response::failed(Outcome::Overloaded, &["blocking_threads_max", &limit]), Flush::Later);
     }
 }
 
-/// The answer that a request is owed (EN-1). Dropped without one, it reports that the handler ended early.
-struct Answer {
-    sent: bool,
-    shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    to: AnswerTo,
-    call: u64,
-    kind: Kind,
+/// Where a request has come from and its answer goes: the same for all that come on one link.
+pub(super) struct Origin {
+    pub(super) shared: Arc<Shared>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) to: AnswerTo,
 }
 
-enum AnswerTo {
+pub(super) enum AnswerTo {
     Link { sender: Arc<dyn LinkSender>, number: u32 },
     Own,
 }
 
-impl Answer {
+impl Origin {
     fn link(&self) -> u32 {
         match self.to {
             AnswerTo::Link { number, .. } => number,
             AnswerTo::Own => 0,
         }
     }
+}
 
+/// The answer that a request is owed (EN-1). Dropped without one, it reports that the handler ended early.
+struct Answer {
+    sent: bool,
+    origin: Arc<Origin>,
+    call: u64,
+    kind: Kind,
+}
+
+impl Answer {
     /// Notes that the request was not answered at once. Its caller may have gone, or changed its mind, while
     /// the handler began; what is not noted then would never be ended.
     fn goes_on(&self, context: &CallContext) {
-        let noted = self.peer.running.lock().insert(self.link(), self.call, context.clone());
-        match self.to {
+        let Origin { peer, to, .. } = &*self.origin;
+        let noted = peer.running.lock().insert(self.origin.link(), self.call, context.clone());
+        match to {
             AnswerTo::Link { .. } if noted => {}
             AnswerTo::Link { .. } => context.cancel(),
-            AnswerTo::Own => match self.peer.time_left(self.call) {
+            AnswerTo::Own => match peer.time_left(self.call) {
                 Some(timeout) => context.set_timeout(timeout),
                 None => context.cancel(),
             },
@@ -208,18 +225,19 @@ impl Answer {
 
     fn send_once(&mut self, response: Response, flush: Flush) {
         self.sent = true;
-        let response = match self.shared.too_large(&response.body) {
+        let Origin { shared, peer, to } = &*self.origin;
+        let response = match shared.too_large(&response.body) {
             None => response,
             Some(failure) => Response::failed(Outcome::BadResult, &[&failure.to_string()]),
         };
-        match &self.to {
+        match to {
             AnswerTo::Own => {
-                self.peer.running.lock().answered(0, self.call, self.kind, 0);
-                self.peer.complete(&self.shared, self.call, response);
+                peer.running.lock().answered(0, self.call, self.kind, 0);
+                peer.complete(shared, self.call, response);
             }
             AnswerTo::Link { sender, number } => {
                 let bytes = response.body.len_bytes();
-                self.peer.running.lock().answered(*number, self.call, self.kind, bytes);
+                peer.running.lock().answered(*number, self.call, self.kind, bytes);
                 let header = Header {
                     payload_bytes: response.body.payload.len() as u32, // bounded by `too_large`
                     part_count: response.body.parts.len() as u16,
@@ -239,10 +257,10 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         // While the engine closes, its goodbye says what became of the call.
-        if !self.sent && !self.shared.is_closed() {
+        if !self.sent && !self.origin.shared.is_closed() {
             let details = ["the handler ended without an answer", "unknown location"];
             self.send_once(Response::failed(Outcome::Panicked, &details), Flush::Soon);
         }
-        self.shared.count_answered(self.kind);
+        self.origin.shared.count_answered(self.kind);
     }
 }

@@ -1,20 +1,19 @@
 //! What all parts of one engine share.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::AbortHandle;
 
 use super::config::EngineConfig;
+use super::handlers::Handlers;
 use super::leave::Leaving;
 use super::peer::Peer;
 use super::pool::Pool;
 use super::timer::Timer;
 use super::watchers::Watchers;
-use crate::agent::Handler;
 use crate::backend::AgentStart;
 use crate::error::Failure;
 use crate::message::{Body, Kind};
@@ -32,7 +31,7 @@ pub(super) struct Shared {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) runtime: Handle,
     pub(super) peers: Box<[Arc<Peer>]>,
-    pub(super) handlers: RwLock<HashMap<Kind, Arc<dyn Handler>>>,
+    pub(super) handlers: Handlers,
     pub(super) pool: Pool,
     pub(super) timer: Timer,
     pub(super) watchers: Watchers,
@@ -73,7 +72,7 @@ impl Shared {
                 transport,
                 runtime,
                 peers: group.members().iter().map(peer).collect(),
-                handlers: RwLock::default(),
+                handlers: Handlers::default(),
                 pool: Pool::new(format!("rpc-{id}"), config.blocking_threads_max),
                 timer: Timer::new(),
                 watchers: Watchers::default(),
@@ -100,10 +99,6 @@ impl Shared {
 
     pub(super) fn peer(&self, id: WorkerId) -> Option<&Arc<Peer>> {
         self.peers.get(id.0 as usize)
-    }
-
-    pub(super) fn handler(&self, kind: Kind) -> Option<Arc<dyn Handler>> {
-        self.handlers.read().get(&kind).cloned()
     }
 
     /// Why `body` cannot be sent, if so.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::gatekeeper::Gatekeeper;
 use super::keep::{Keeper, Kept, Slot};
-use super::serving::Serving;
+use super::serving::{Arguments, Serving};
 use super::table::Miss;
 use super::{BoxFuture, FunctionBody, FunctionEntry, FunctionId, FunctionTable, RemoteFunction, ResultOf};
 use crate::agent::{Handler, Incoming, Served};
@@ -179,38 +179,72 @@ fn start<F: RemoteFunction>(
     sink: Sink,
     body: fn(F::Args) -> BoxFuture<'static, ResultOf<F>>,
 ) -> Served {
-    // The body of an `async fn` runs at its first poll, but a hand-written one may start here.
-    match serving.decode::<F::Args>().and_then(|args| serving.run(|| body(args))) {
-        Ok(future) => Served::Later(Box::pin(AsyncCall::<F> { future, serving, sink: Some(sink) })),
-        Err(response) => Served::Now(sink.failed(response)),
-    }
+    let stage = Stage::Start { body, arguments: serving.take_arguments() };
+    Served::Later(Box::pin(AsyncCall::<F> { stage, serving, sink: Some(sink) }))
 }
 
 /// Polls a handler inside its context and catches its panics.
 struct AsyncCall<F: RemoteFunction> {
-    future: BoxFuture<'static, ResultOf<F>>,
+    stage: Stage<F>,
     serving: Serving,
     /// Taken when the future has ended.
     sink: Option<Sink>,
+}
+
+/// How far an asynchronous function has come.
+enum Stage<F: RemoteFunction> {
+    /// Nothing of it has run. The body of an `async fn` runs at its first poll, but a hand-written one may begin when
+    /// it is called, so both happen in one entry of the call's context.
+    Start {
+        body: fn(F::Args) -> BoxFuture<'static, ResultOf<F>>,
+        arguments: Arguments,
+    },
+    Running(BoxFuture<'static, ResultOf<F>>),
+    /// It has ended, or has panicked as it began.
+    Over,
+}
+
+impl<F: RemoteFunction> Stage<F> {
+    /// Goes on, in the context of the call.
+    ///
+    /// # Errors
+    /// The response to arguments that are none.
+    fn poll(&mut self, serving: &Serving, cx: &mut Context<'_>) -> Poll<Result<ResultOf<F>, Response>> {
+        if matches!(self, Self::Start { .. })
+            && let Self::Start { body, arguments } = std::mem::replace(self, Self::Over)
+        {
+            *self = Self::Running(body(serving.decode_taken(arguments)?));
+        }
+        match self {
+            Self::Running(future) => future.as_mut().poll(cx).map(Ok),
+            Self::Start { .. } | Self::Over => unreachable!("a function was polled after it had ended"),
+        }
+    }
 }
 
 impl<F: RemoteFunction> Future for AsyncCall<F> {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let Self { future, serving, sink } = &mut *self;
+        let Self { stage, serving, sink } = &mut *self;
         let serving = &*serving;
         if let Some(Sink::Keeper(_)) = sink {
-            let kept = match serving.poll(|| future.as_mut().poll(cx)) {
+            let kept = match serving.poll(|| stage.poll(serving, cx)) {
                 Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(result)) => kept(result),
-                Err(panicked) => Kept::Failed(panicked),
+                Ok(Poll::Ready(Ok(result))) => kept(result),
+                Ok(Poll::Ready(Err(response))) | Err(response) => Kept::Failed(response),
             };
             if let Some(Sink::Keeper(keeper)) = sink.take() {
                 return Poll::Ready(keeper.keep(kept));
             }
         }
-        let polled = serving.poll(|| future.as_mut().poll(cx).map(|result| serving.respond(result)));
+        // A result whose encoding panics is a panic of the function.
+        let polled = serving.poll(|| {
+            stage.poll(serving, cx).map(|result| match result {
+                Ok(result) => serving.respond(result),
+                Err(response) => response,
+            })
+        });
         polled.unwrap_or_else(Poll::Ready)
     }
 }

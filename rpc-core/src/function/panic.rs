@@ -6,7 +6,7 @@
 //! its own without calling ours loses the location, nothing else.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -15,34 +15,57 @@ use crate::message::{Outcome, Response};
 static CHAIN: Once = Once::new();
 
 thread_local! {
-    /// `Some` while this thread runs a handler; holds the place of the last panic in it.
+    /// How many handlers this thread runs, each inside of the one before.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// The place of the last panic in the innermost of them. Most never look here.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether there is one.
+    static HAS_LOCATION: Cell<bool> = const { Cell::new(false) };
 }
 
 fn chain_hook() {
     CHAIN.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            // A handler may panic while its thread-locals are torn down; then there is no place to note.
-            let _ = LOCATION.try_with(|location| {
-                if let Ok(mut location) = location.try_borrow_mut()
-                    && let (Some(location), Some(place)) = (location.as_mut(), info.location())
-                {
-                    *location = place.to_string();
-                }
-            });
+            if DEPTH.get() > 0
+                && let Some(place) = info.location()
+            {
+                // A handler may panic while its thread-locals are torn down; then there is no place to note.
+                let _ = LOCATION.try_with(|location| {
+                    if let Ok(mut location) = location.try_borrow_mut() {
+                        *location = Some(place.to_string());
+                        HAS_LOCATION.set(true);
+                    }
+                });
+            }
             before(info);
         }));
     });
 }
 
+/// Takes the place that was noted.
+fn take_location() -> Option<String> {
+    if !HAS_LOCATION.replace(false) {
+        return None;
+    }
+    LOCATION.try_with(|location| location.try_borrow_mut().ok()?.take()).ok().flatten()
+}
+
 /// Runs `handler`; a panic becomes the response that reports it.
 pub(crate) fn catch<R>(handler: impl FnOnce() -> R) -> Result<R, Response> {
     chain_hook();
-    let outer = LOCATION.replace(Some(String::new()));
+    // That of a panic that has not reached its handler yet, if this runs in a destructor meanwhile.
+    let outer = take_location();
+    DEPTH.set(DEPTH.get() + 1);
     // The handler's own state is dropped with the panic; shared state is behind its own locks.
     let result = catch_unwind(AssertUnwindSafe(handler));
-    let location = LOCATION.replace(outer).filter(|place| !place.is_empty());
+    DEPTH.set(DEPTH.get() - 1);
+    // Also after a panic that the handler itself has caught: the next one may come without a place.
+    let location = take_location();
+    if let Some(outer) = outer {
+        LOCATION.set(Some(outer));
+        HAS_LOCATION.set(true);
+    }
     result.map_err(|payload| {
         let place = location.as_deref().unwrap_or("unknown location");
         Response::failed(Outcome::Panicked, &[message(&*payload), place])

@@ -29,6 +29,12 @@ pub struct Serving {
     codecs: Arc<Codecs>,
 }
 
+/// Arguments that have not been decoded.
+pub(super) struct Arguments {
+    body: Body,
+    handles: Vec<AnyHandle>,
+}
+
 impl Serving {
     /// Takes over `incoming` for the function called `place`: receives the handles that have come with it.
     /// Who counts them is found through the [host](CallContext::with_host) of its context.
@@ -97,7 +103,18 @@ impl Serving {
     /// # Errors
     /// The response that says what is wrong with them.
     pub fn decode<A: DeserializeOwned>(&mut self) -> Result<A, Response> {
-        let (body, handles) = (std::mem::take(&mut self.body), std::mem::take(&mut self.handles));
+        let arguments = self.take_arguments();
+        self.decode_taken(arguments)
+    }
+
+    /// What [`decode_taken`](Self::decode_taken) decodes.
+    pub(super) fn take_arguments(&mut self) -> Arguments {
+        Arguments { body: std::mem::take(&mut self.body), handles: std::mem::take(&mut self.handles) }
+    }
+
+    /// As [`decode`](Self::decode).
+    pub(super) fn decode_taken<A: DeserializeOwned>(&self, arguments: Arguments) -> Result<A, Response> {
+        let Arguments { body, handles } = arguments;
         self.codecs.decode_with_handles(self.codec, body, handles).map_err(bad)
     }
 
@@ -107,10 +124,7 @@ impl Serving {
     /// # Errors
     /// That response.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Response> {
-        panic::catch(|| {
-            let _entered = self.context.enter();
-            f()
-        })
+        panic::catch(|| self.context.run(f))
     }
 
     /// As [`run`](Self::run) for one poll of a handler, which must not block.
@@ -118,10 +132,7 @@ impl Serving {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn poll<R>(&self, f: impl FnOnce() -> R) -> Result<R, Response> {
-        panic::catch(|| {
-            let _entered = self.context.enter_async();
-            f()
-        })
+        panic::catch(|| self.context.run_async(f))
     }
 
     /// The response for what a function has returned.

@@ -23,7 +23,10 @@ use crate::worker::WorkerId;
 #[derive(Default)]
 pub(crate) struct ReplyCell {
     inner: Mutex<Inner>,
-    pub(super) control: OnceLock<Arc<dyn CallControl>>,
+    /// As it was made.
+    own_control: Option<Arc<dyn CallControl>>,
+    /// Told later, where there was none.
+    late_control: OnceLock<Arc<dyn CallControl>>,
     pub(super) key: AtomicU64,
 }
 
@@ -93,6 +96,23 @@ impl Watch {
 }
 
 impl ReplyCell {
+    /// A cell whose call `control` controls, by a key that is told later.
+    pub(super) fn controlled(control: Arc<dyn CallControl>) -> Self {
+        Self { own_control: Some(control), ..Self::default() }
+    }
+
+    pub(super) fn control(&self) -> Option<&Arc<dyn CallControl>> {
+        self.own_control.as_ref().or_else(|| self.late_control.get())
+    }
+
+    /// The first one stays.
+    pub(super) fn set_control(&self, control: Arc<dyn CallControl>) {
+        if self.own_control.is_none() {
+            // A second one would be a bug of the agent, which asks once per call.
+            let _ = self.late_control.set(control);
+        }
+    }
+
     /// Ends the call, or brings the response of one that has ended; returns whether it ends it.
     pub(crate) fn complete(&self, mut result: ReplyResult) -> bool {
         let aside = split_aside(&mut result);
@@ -135,7 +155,7 @@ impl ReplyCell {
     /// Ends the call for the caller and tells the agent.
     pub(crate) fn cancel(&self) {
         let ended = self.complete(Err(Failure::Cancelled { ran: HandlerRan::Unknown }));
-        if let (true, Some(control)) = (ended, self.control.get()) {
+        if let (true, Some(control)) = (ended, self.control()) {
             control.cancel(self.key.load(Ordering::Relaxed));
         }
     }
