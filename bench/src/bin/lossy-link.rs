@@ -101,6 +101,7 @@ fn forward(mut from: File, mut to: File, loss: f64, delay: Duration, mut seed: u
             };
             let left = due.saturating_duration_since(Instant::now());
             if !left.is_zero() {
+                // The delay itself: packets leave in the order in which they came, so nothing else is due before.
                 std::thread::sleep(left);
             }
             // A device that is full, or going away, loses the packet.

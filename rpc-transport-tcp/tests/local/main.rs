@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
 
+mod doors;
 mod rig;
 mod ways;
 

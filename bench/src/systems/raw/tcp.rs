@@ -44,6 +44,7 @@ impl System for Tcp {
         let address = loop {
             match std::fs::read_to_string(&path) {
                 Ok(address) => break address,
+                // Nobody says when a file has come; this is short against what is measured, and the same for all.
                 Err(_not_yet) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         };
