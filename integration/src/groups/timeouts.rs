@@ -88,6 +88,7 @@ fn hanging() -> usize {
 fn work_until_cancelled() {
     say("RUNNING");
     while !CallContext::current().is_some_and(|call| call.is_cancelled()) {
+        // Stands for a piece of work; a thread that blocks can only ask.
         std::thread::sleep(Duration::from_millis(1));
     }
     say("CUT");

@@ -97,6 +97,7 @@ impl Process {
         self.signal(Signal::STOP)?;
         // Its threads go on until one of them has had the signal, which takes a while on a busy machine.
         let look = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        // Asked again, because waiting for it would block the thread that serves the other processes.
         while waitid(WaitId::Pid(self.pid), look).context("waitid")?.is_none() {
             tokio::time::sleep(LOOK_AGAIN).await;
         }

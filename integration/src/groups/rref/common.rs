@@ -151,6 +151,7 @@ pub(super) async fn until(what: &str, mut look: impl AsyncFnMut() -> Result<bool
     let began = Instant::now();
     while !look().await? {
         ensure!(began.elapsed() < LATE, "after {:?} it was still not true that {what}", began.elapsed());
+        // What is looked at is state that nobody announces.
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     Ok(())

@@ -169,6 +169,7 @@ async fn connect(attacker: &Attacker) -> Result<TcpStream> {
                 return Ok(link);
             }
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                // Nobody tells a stranger that a port is open now.
                 tokio::time::sleep(LOOK_AGAIN).await
             }
             Err(error) => return Err(error.into()),
