@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::agent::{Agent, timeout_or_forever};
 use crate::aside;
+use crate::call_scope::CallScope;
 use crate::codec::{Codecs, Encoded};
 use crate::context::CallContext;
 use crate::error::{CallError, Failure, ReferenceError};
@@ -16,6 +17,7 @@ use crate::future::{CallInfo, Callee, RpcFuture};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::{Body, Kind, Request};
 use crate::reply::Reply;
+use crate::trace::{self, TraceParent};
 use crate::worker::{Target, WorkerId, WorkerName};
 
 /// How long a call waits unless told otherwise (torch's default).
@@ -38,7 +40,11 @@ pub(crate) struct Shared {
     pub(crate) waiters: AtomicUsize,
     /// Weak: it has a client itself.
     desk: OnceLock<Weak<dyn HandleDesk>>,
+    trace_source: OnceLock<TraceSource>,
 }
+
+/// What the calls that are made here and now are children of, if a tracing system knows.
+struct TraceSource(Box<dyn Fn() -> Option<TraceParent> + Send + Sync>);
 
 /// Which request is made, for [`Client::request`].
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +82,7 @@ impl Client {
             default_timeout_us: AtomicU64::new(0),
             waiters: AtomicUsize::new(0),
             desk: OnceLock::new(),
+            trace_source: OnceLock::new(),
         };
         let client = Self { shared: Arc::new(shared), own_timeout: None };
         client.set_rpc_timeout(RPC_TIMEOUT_DEFAULT);
@@ -108,6 +115,15 @@ impl Client {
     /// Who counts the handles, if somebody does.
     pub fn desk(&self) -> Option<Arc<dyn HandleDesk>> {
         self.shared.desk.get()?.upgrade()
+    }
+
+    /// Has `source` asked what each call of this client and its clones is a child of: the hook of a tracing system,
+    /// which looks at its current span. Where it has nothing to say, a call in a handler is a child of what the handler
+    /// is a child of. A [`CallScope`] goes before it. The first source stays; returns whether this is it.
+    ///
+    /// It runs on the thread that makes the call, so it must be quick and must not block.
+    pub fn set_trace_source(&self, source: impl Fn() -> Option<TraceParent> + Send + Sync + 'static) -> bool {
+        self.shared.trace_source.set(TraceSource(Box::new(source))).is_ok()
     }
 
     /// How long calls wait unless told otherwise; zero is for ever.
@@ -237,14 +253,15 @@ impl Client {
         args: &A,
         aside: impl FnOnce(Vec<AnyHandle>) -> Result<Option<Aside>, ReferenceError>,
     ) -> Reply {
-        let codec = self.shared.codecs.default_id();
+        let scope = CallScope::current();
+        let codec = scope.codec.unwrap_or_else(|| self.shared.codecs.default_id());
         let encode = |error: crate::codec::CodecError| Failure::Encode { reason: error.to_string() };
         let Encoded { mut payload, parts, handles } =
             match self.shared.codecs.encode_with_handles(codec, args) {
                 Ok(encoded) => encoded,
                 Err(error) => return Reply::ready(Err(encode(error))),
             };
-        let (codec, sent) = match aside(handles) {
+        let (mut codec, sent) = match aside(handles) {
             Ok(None) => (codec, None),
             Ok(Some(Aside { bytes, sent })) => match aside::append(codec, &mut payload, &bytes) {
                 Ok(codec) => (codec, Some(sent)),
@@ -257,6 +274,11 @@ impl Client {
             Err(error) => return Reply::ready(Err(Failure::Reference(Box::new(error)))),
         };
         let context = CallContext::current();
+        let source = || self.shared.trace_source.get().and_then(|source| (source.0)());
+        let given = || context.as_ref().and_then(CallContext::trace);
+        if let Some(trace) = scope.trace.or_else(source).or_else(given) {
+            codec = trace::append(codec, &mut payload, trace);
+        }
         let mut timeout = timeout_or_forever(self.rpc_timeout());
         if let Some(left) = context.as_ref().and_then(CallContext::remaining) {
             timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));

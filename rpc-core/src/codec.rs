@@ -1,4 +1,10 @@
-//! How values become payload bytes: a trait chosen per worker (what torch's `_use_rpc_pickler` was).
+//! How values become payload bytes: a codec for each worker, or for a [`CallScope`](crate::CallScope) (what torch's
+//! `_use_rpc_pickler` was). Replies are written by the codec of their request.
+
+#[cfg(feature = "json")]
+mod json;
+#[cfg(feature = "messagepack")]
+mod messagepack;
 
 mod scratch;
 
@@ -16,16 +22,56 @@ use crate::scope;
 /// Turns values into payload bytes and back.
 ///
 /// Every message says which codec wrote it, and a reply uses the codec of its request, so workers with
-/// different defaults understand each other as long as both have both.
+/// different defaults understand each other as long as both have both. There are postcard (always),
+/// `MessagePack` and `Json` (with the features of these names), and yours.
 ///
 /// The types are erased by `erased_serde` (a public dependency, for the sake of this seam); postcard, the
 /// default, does not take this way and pays nothing for it.
 ///
 /// # For implementors
-/// Ids below 64 are the framework's; take one of 64 to 127. `decode` must fail if bytes are left over, so
+/// Ids below 64 are the framework's; take one of 64 to 95. `decode` must fail if bytes are left over, so
 /// that differing types on the two sides are noticed.
+///
+/// ```
+/// use std::sync::Arc;
+/// use rpc_core::{Codec, CodecError, Codecs, Read};
+///
+/// /// Postcard with its bytes turned over, so that nobody reads it by accident.
+/// #[derive(Debug)]
+/// struct Inverted;
+///
+/// impl Codec for Inverted {
+///     fn id(&self) -> u8 {
+///         64
+///     }
+///     fn name(&self) -> &str {
+///         "inverted"
+///     }
+///     fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+///         let plain = postcard::to_stdvec(value).map_err(|error| CodecError::new("inverted", error))?;
+///         out.extend(plain.iter().map(|byte| !byte));
+///         Ok(())
+///     }
+///     fn decode(&self, bytes: &[u8], read: &mut Read<'_>) -> Result<(), CodecError> {
+///         let plain: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
+///         let mut from = postcard::Deserializer::from_bytes(&plain);
+///         read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut from))
+///             .map_err(|error| CodecError::new("inverted", error))?;
+///         match from.finalize() {
+///             Ok([]) => Ok(()),
+///             _ => Err(CodecError::new("inverted", "bytes are left over")),
+///         }
+///     }
+/// }
+///
+/// let codecs = Codecs::default().with_default(Arc::new(Inverted));
+/// let body = codecs.encode(64, &1_u8)?;
+/// assert_eq!((&body.payload[..], codecs.decode::<u8>(64, body.clone())?), (&[!1][..], 1));
+/// # Ok::<(), CodecError>(())
+/// ```
 pub trait Codec: fmt::Debug + Send + Sync + 'static {
-    /// The number that stands for this codec on the wire.
+    /// The number that stands for this codec on the wire: without the bits 0x20 and 0x80, which have meanings of
+    /// their own there.
     fn id(&self) -> u8;
 
     /// Its name, for messages.
@@ -82,11 +128,16 @@ impl fmt::Debug for Encoded {
     }
 }
 
-/// Wire id of postcard.
+/// Wire id of postcard, the codec of a worker that says nothing.
 pub const POSTCARD: u8 = 1;
+/// Wire id of `MessagePack`, which a worker has with the feature `messagepack`.
+pub const MESSAGEPACK: u8 = 2;
+/// Wire id of `Json`, which a worker has with the feature `json`.
+pub const JSON: u8 = 3;
 const POSTCARD_NAME: &str = "postcard";
 
-/// The codecs of one worker: postcard, and those that were added. One of them writes requests.
+/// The codecs of one worker: postcard, those that are compiled in, and those that were added. One of them writes
+/// requests.
 ///
 /// ```
 /// use rpc_core::Codecs;
@@ -104,18 +155,30 @@ pub struct Codecs {
 
 impl Default for Codecs {
     fn default() -> Self {
-        Self { default_id: POSTCARD, others: Vec::new() }
+        let codecs = Self::postcard_only();
+        #[cfg(feature = "messagepack")]
+        let codecs = codecs.with(Arc::new(MessagePack));
+        #[cfg(feature = "json")]
+        let codecs = codecs.with(Arc::new(Json));
+        codecs
     }
 }
 
 impl Codecs {
+    /// Postcard, and nothing else that is compiled in: for a worker that is to decode nothing else.
+    pub fn postcard_only() -> Self {
+        Self { default_id: POSTCARD, others: Vec::new() }
+    }
+
     /// Adds a codec that this worker understands; one with the same id is replaced.
     ///
     /// # Panics
-    /// If its id is above 127: the highest bit has a meaning of its own ([`aside::FLAG`](crate::aside::FLAG)).
+    /// If its id has one of the bits that do not belong to an id, is 0, or is postcard's.
     #[must_use]
     pub fn with(mut self, codec: Arc<dyn Codec>) -> Self {
-        assert!(codec.id() & crate::aside::FLAG == 0, "the id of codec {} is above 127", codec.name());
+        let (id, name) = (codec.id(), codec.name());
+        let is_id = id & (crate::aside::FLAG | crate::trace::FLAG) == 0 && id > POSTCARD;
+        assert!(is_id, "codec {name} cannot have the id {id}; take one of 64 to 95");
         self.others.retain(|other| other.id() != codec.id());
         self.others.push(codec);
         self
@@ -231,60 +294,121 @@ impl Codecs {
         self.find(id).ok_or_else(|| {
             CodecError::new(
                 format!("codec {id}"),
-                format!("unknown here; there are {}", self.names().join(", ")),
+                format!(
+                    "unknown here; there are {}; add it with also_codec, or by the feature of its name",
+                    self.names().join(", ")
+                ),
             )
         })
     }
 }
 
+// The public interface is:
+#[cfg(feature = "json")]
+pub use self::json::Json;
+#[cfg(feature = "messagepack")]
+pub use self::messagepack::MessagePack;
+
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::Tensor;
 
-    /// JSON through the erased seam: the second codec that proves it.
-    #[derive(Debug)]
-    pub(crate) struct Json;
+    /// Every codec that is compiled in.
+    fn ids() -> Vec<u8> {
+        let codecs = Codecs::default();
+        (0..=u8::MAX).filter(|id| codecs.has(*id)).collect()
+    }
 
-    impl Codec for Json {
+    #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+    enum Shape {
+        Point,
+        Circle(f64),
+        Box { width: u64, height: Option<i8> },
+    }
+
+    type Everything = (Vec<Shape>, BTreeMap<i64, String>, char, f32, i128, Tensor);
+
+    #[test]
+    fn every_codec_carries_values_tensors_and_what_serde_can_say() {
+        let tensor = Tensor::from_vec(vec![1_u8, 2], [2]).unwrap();
+        let shapes = vec![
+            Shape::Point,
+            Shape::Circle(0.1 + 0.2),
+            Shape::Box { width: u64::MAX, height: None },
+            Shape::Box { width: 0, height: Some(-128) },
+        ];
+        let by_number = BTreeMap::from([(-7_i64, "minus seven \u{1f980}".to_owned())]);
+        let value: Everything = (shapes, by_number, 'x', f32::MIN_POSITIVE, i128::MIN, tensor);
+        for id in ids() {
+            let codecs = Codecs::default();
+            let body = codecs.encode(id, &value).unwrap();
+            assert_eq!(body.parts.len(), 1, "codec {id}");
+            assert_eq!(codecs.decode::<Everything>(id, body).unwrap(), value, "codec {id}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_left_over_are_an_error_of_every_codec() {
+        let codecs = Codecs::default();
+        for id in ids() {
+            let mut payload = codecs.encode(id, &7_u8).unwrap().payload.to_vec();
+            assert_eq!(codecs.decode::<u8>(id, Body::new(payload.clone())).unwrap(), 7);
+            payload.extend(payload.clone());
+            if id == JSON {
+                payload.insert(1, b' ');
+            }
+            assert!(codecs.decode::<u8>(id, Body::new(payload)).is_err(), "codec {id}");
+            assert!(codecs.decode::<u8>(id, Body::default()).is_err(), "codec {id}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn garbage_is_an_error_of_every_codec_and_never_a_panic(bytes: Vec<u8>) {
+            for id in ids() {
+                let _ = Codecs::default().decode::<(Shape, Vec<String>, Tensor)>(id, Body::new(bytes.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_codec_is_an_error_that_says_what_there_is() {
+        let error = Codecs::postcard_only().decode::<u8>(JSON, Body::default()).unwrap_err();
+        assert!(error.to_string().contains("there are postcard; add it"), "{error}");
+        assert_eq!(Codecs::postcard_only().names(), ["postcard"]);
+    }
+
+    /// A codec of an id that it must not have.
+    #[derive(Debug)]
+    struct Misnumbered(u8);
+
+    impl Codec for Misnumbered {
         fn id(&self) -> u8 {
-            64
+            self.0
         }
 
         fn name(&self) -> &str {
-            "json"
+            "misnumbered"
         }
 
-        fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), CodecError> {
-            serde_json::to_writer(out, value).map_err(|error| CodecError::new("json", error))
+        fn encode(&self, _: &dyn erased_serde::Serialize, _: &mut Vec<u8>) -> Result<(), CodecError> {
+            Ok(())
         }
 
-        fn decode(&self, bytes: &[u8], read: &mut Read<'_>) -> Result<(), CodecError> {
-            let mut json = serde_json::Deserializer::from_slice(bytes);
-            read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
-                .map_err(|error| CodecError::new("json", error))?;
-            json.end().map_err(|error| CodecError::new("json", error))
+        fn decode(&self, _: &[u8], _: &mut Read<'_>) -> Result<(), CodecError> {
+            Ok(())
         }
     }
 
     #[test]
-    fn a_second_codec_carries_values_and_tensors() {
-        let codecs = Codecs::default().with_default(Arc::new(Json));
-        let tensor = Tensor::from_vec(vec![1_u8, 2], [2]).unwrap();
-        let body = codecs.encode(64, &("x", &tensor)).unwrap();
-        assert!(body.payload.starts_with(b"[\"x\""));
-        assert_eq!(body.parts.len(), 1);
-        assert_eq!(codecs.decode::<(String, Tensor)>(64, body).unwrap(), ("x".into(), tensor));
-    }
-
-    #[test]
-    fn leftover_bytes_and_unknown_codecs_are_errors() {
-        let codecs = Codecs::default();
-        let body = codecs.encode(POSTCARD, &(1_u8, 2_u8)).unwrap();
-        assert!(codecs.decode::<u8>(POSTCARD, body).unwrap_err().to_string().contains("left over"));
-        let error = codecs.decode::<u8>(99, Body::default()).unwrap_err();
-        assert!(error.to_string().contains("there are postcard"), "{error}");
-        let json = codecs.clone().with(Arc::new(Json));
-        assert!(json.decode::<u8>(64, Body::new(&b"1 2"[..])).is_err());
+    fn ids_with_bits_that_mean_something_else_are_refused() {
+        for id in [0, POSTCARD, 0x20, 0x60, 0x80, 0xff] {
+            let added = std::panic::catch_unwind(|| Codecs::default().with(Arc::new(Misnumbered(id))));
+            assert!(added.is_err(), "{id:#x}");
+        }
+        assert!(Codecs::default().with(Arc::new(Misnumbered(95))).has(95));
     }
 }

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::message::{Kind, Request};
 use crate::reply::ReplyCell;
+use crate::trace::TraceParent;
 use crate::worker::WorkerId;
 
 thread_local! {
@@ -51,6 +52,8 @@ pub struct CallContext {
     call: Arc<CallState>,
     /// Weak: a handler that never ends must not keep alive the worker that would end it.
     host: Option<Weak<dyn Host>>,
+    /// Behind a pointer, because most calls have none.
+    trace: Option<Arc<TraceParent>>,
     /// What another layer noted of this call.
     extension: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -128,6 +131,7 @@ impl CallContext {
                 wake: Mutex::default(),
             }),
             host: None,
+            trace: None,
             extension: None,
         }
     }
@@ -181,6 +185,17 @@ impl CallContext {
     /// next await. For what such a handler has spawned.
     pub fn cancelled(&self) -> Cancelled {
         Cancelled { call: Arc::clone(&self.call), id: None }
+    }
+
+    /// What the caller said that the call belongs to, if it did. Nested calls carry it on.
+    pub fn trace(&self) -> Option<TraceParent> {
+        self.trace.as_deref().copied()
+    }
+
+    /// This context for a call that is a child of `trace`.
+    #[must_use]
+    pub fn with_trace(self, trace: TraceParent) -> Self {
+        Self { trace: Some(Arc::new(trace)), ..self }
     }
 
     /// What the [`FunctionHandler`](crate::FunctionHandler) was built with, if it is of type `T`.

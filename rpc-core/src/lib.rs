@@ -30,16 +30,19 @@
 //! ([`Store`]).
 //!
 //! # Crate features
+//! - **`json`**, **`messagepack`**: codecs beside postcard, which workers have as soon as they are compiled in.
 //! - **`ndarray`**: conversions between [`Tensor`] and `ndarray` arrays that share the bytes.
 
 // Reading order: who takes part, what they exchange, what they call, what carries it.
 mod worker;
 
+mod call_scope;
 mod codec;
 mod message;
 mod part;
 mod scope;
 mod tensor;
+mod trace;
 
 pub mod aside;
 pub mod handles;
@@ -72,8 +75,13 @@ pub use crate::backend::{
     AgentStart, Backend, BackendError, BackendRegistry, BindOptions, BoundBackend, RegistryError,
     TransportBackend,
 };
+pub use crate::call_scope::CallScope;
 pub use crate::client::{Aside, Client, RPC_TIMEOUT_DEFAULT, RequestHead};
-pub use crate::codec::{Codec, CodecError, Codecs, Encoded, POSTCARD, Read};
+#[cfg(feature = "json")]
+pub use crate::codec::Json;
+#[cfg(feature = "messagepack")]
+pub use crate::codec::MessagePack;
+pub use crate::codec::{Codec, CodecError, Codecs, Encoded, JSON, MESSAGEPACK, POSTCARD, Read};
 pub use crate::context::{CallContext, Cancelled, Host};
 pub use crate::engine::{EngineConfig, StartError, TransportAgent};
 pub use crate::error::{CallError, CreationError, Failure, HandlerRan, Never, ReferenceError, Violation};
@@ -97,6 +105,7 @@ pub use crate::security::{
 pub use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
 pub use crate::store::{Denial, PrefixStore, Store, StoreError};
 pub use crate::tensor::{Dtype, Element, Tensor, TensorError};
+pub use crate::trace::{InvalidTraceParent, TraceParent};
 pub use crate::transport::{
     Close, Flush, Frame, FrameLimits, Link, LinkClosed, LinkError, LinkReceiver, LinkSender, Transport, recv,
 };

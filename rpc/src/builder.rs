@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rpc_core::{
     BackendRegistry, Codec, Codecs, Decision, EngineConfig, FunctionTable, RPC_TIMEOUT_DEFAULT, Store,
-    WorkerInfo,
+    TraceParent, WorkerInfo,
 };
 use rpc_rref::LeakPolicy;
 
@@ -34,6 +34,9 @@ pub(crate) type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Decides which peer may call which function.
 pub(crate) type Authorize = Arc<dyn Fn(&WorkerInfo, &str) -> Decision + Send + Sync>;
+
+/// Says what calls are children of.
+pub(crate) type Source = Arc<dyn Fn() -> Option<TraceParent> + Send + Sync>;
 
 /// Says what a worker is to be, then starts it.
 ///
@@ -72,6 +75,7 @@ pub struct WorkerBuilder {
     pub(crate) leaks: Option<LeakPolicy>,
     pub(crate) functions: Option<FunctionTable>,
     pub(crate) codecs: Codecs,
+    pub(crate) trace_source: Option<Source>,
     pub(crate) bind: Option<String>,
     pub(crate) advertise_host: Option<String>,
     pub(crate) local_links: Option<bool>,
@@ -100,6 +104,7 @@ impl WorkerBuilder {
             leaks: None,
             functions: None,
             codecs: Codecs::default(),
+            trace_source: None,
             bind: None,
             advertise_host: None,
             local_links: None,
@@ -187,7 +192,8 @@ impl WorkerBuilder {
     }
 
     /// The codec that writes this worker's requests, in place of postcard. Every worker that it calls
-    /// needs it too (see [`also_codec`](Self::also_codec)).
+    /// needs it too: `Json` and `MessagePack` by the features of these names, one of your own by
+    /// [`also_codec`](Self::also_codec). For single calls see [`CallScope`](crate::CallScope).
     pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
         self.codecs = self.codecs.with_default(codec);
         self
@@ -196,6 +202,31 @@ impl WorkerBuilder {
     /// A codec that this worker understands in requests of others.
     pub fn also_codec(mut self, codec: Arc<dyn Codec>) -> Self {
         self.codecs = self.codecs.with(codec);
+        self
+    }
+
+    /// All codecs of this worker, in place of those that are compiled in and were added. With
+    /// [`Codecs::postcard_only`] it decodes nothing but postcard.
+    pub fn codecs(mut self, codecs: Codecs) -> Self {
+        self.codecs = codecs;
+        self
+    }
+
+    /// Has `source` say what each call of this worker is a child of: the hook of a tracing system, which looks at its
+    /// current span ([`Client::set_trace_source`](crate::Client::set_trace_source) says more). The callee finds it in
+    /// [`CallContext::trace`](crate::CallContext::trace).
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// use rpc::TraceParent;
+    /// # fn current_span() -> Option<([u8; 16], [u8; 8], u8)> { None }
+    /// let builder = Worker::builder("me").trace_source(|| {
+    ///     let (trace_id, span_id, flags) = current_span()?; // of your tracing system
+    ///     TraceParent::new(trace_id, span_id, flags)
+    /// });
+    /// ```
+    pub fn trace_source(mut self, source: impl Fn() -> Option<TraceParent> + Send + Sync + 'static) -> Self {
+        self.trace_source = Some(Arc::new(source));
         self
     }
 

@@ -233,6 +233,10 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     };
     let client = Client::new(agent, Arc::new(builder.codecs));
     client.set_rpc_timeout(builder.rpc_timeout);
+    if let Some(source) = builder.trace_source {
+        // It is the first one: the client is new.
+        client.set_trace_source(move || source());
+    }
     let info = WorkerInfo::new(name, WorkerId(rank));
     let group = joined.group.clone();
     let membership = Membership { joined, store: Arc::clone(&store), opened, thread: driver.thread };

@@ -72,9 +72,25 @@
 //! word, and `RPC_LOCAL=off`, `rpcrun --no-local` or [`WorkerBuilder::local_links`] is the word against it. Which way a link
 //! takes is in [`Worker::debug_info`]: `peer.worker1.link` is `up, number 1, local`, or `up, number 1, tcp`.
 //!
+//! # Codecs
+//! Calls are written by postcard. With the features `messagepack` and `json` a worker has these too: for all of its
+//! calls ([`WorkerBuilder::codec`]), or for those that are made in one piece of code ([`CallScope`]). The callee needs
+//! the codec as well, and answers by it. One of your own implements [`Codec`]. Tensors and references stay beside what
+//! a codec writes, so they cost the same under each.
+//!
+//! ```
+//! # use rpc::prelude::*;
+//! use rpc::{CallScope, POSTCARD};
+//! # #[rpc::function]
+//! # fn add(a: f64, b: f64) -> f64 { a + b }
+//! # async fn example(worker: Worker) -> Result<(), CallError> {
+//! let by_postcard = CallScope::new().codec(POSTCARD); // or MESSAGEPACK, or JSON
+//! let sum = by_postcard.run(|| worker.rpc_async("worker1", add, (1.0, 2.0))).await?;
+//! # Ok(()) }
+//! ```
+//!
 //! # Pieces of your own
-//! Functions can be given by hand ([`WorkerBuilder::functions`]), and so can codecs
-//! ([`WorkerBuilder::codec`]), rendezvous stores ([`WorkerBuilder::store`]) and backends
+//! Functions can be given by hand ([`WorkerBuilder::functions`]), and so can rendezvous stores ([`WorkerBuilder::store`]) and backends
 //! ([`WorkerBuilder::backends`]): implement [`rpc_core::Transport`] for frames only, or [`rpc_core::Agent`]
 //! whole. Both crates underneath are re-exported.
 //!
@@ -84,6 +100,7 @@
 //! - **`quic`**: the QUIC backend, named `quic`, picked with [`WorkerBuilder::backend`], `RPC_BACKEND` or
 //!   `rpcrun --backend`. See [below](#tcp-or-quic).
 //! - **`tls`** (default): certificates and encryption, which addresses other than loopback need ([`Security`]).
+//! - **`json`**, **`messagepack`**: codecs beside postcard. See [above](#codecs).
 //! - **`ndarray`**: conversions between [`Tensor`] and `ndarray` arrays that share the bytes.
 //!
 //! # TCP or QUIC
@@ -133,10 +150,14 @@ pub mod prelude;
 // The public interface is:
 pub use {rpc_core, rpc_rendezvous, rpc_rref};
 
+#[cfg(feature = "json")]
+pub use rpc_core::Json;
+#[cfg(feature = "messagepack")]
+pub use rpc_core::MessagePack;
 pub use rpc_core::{
-    BackendRegistry, CallContext, CallError, Client, Codec, Decision, EngineConfig, Failure, FunctionTable,
-    HandlerRan, JoinToken, Never, ReferenceError, RpcFuture, Shutdown, Store, Target, Tensor, UnknownWorker,
-    WorkerId, WorkerInfo, WorkerName,
+    BackendRegistry, CallContext, CallError, CallScope, Client, Codec, Codecs, Decision, EngineConfig,
+    Failure, FunctionTable, HandlerRan, JSON, JoinToken, MESSAGEPACK, Never, POSTCARD, ReferenceError,
+    RpcFuture, Shutdown, Store, Target, Tensor, TraceParent, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
 };
 pub use rpc_macros::{function, methods};
 pub use rpc_rendezvous::MemoryStore;

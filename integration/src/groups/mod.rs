@@ -2,6 +2,7 @@
 
 mod basic;
 mod bounds;
+mod codecs;
 mod errors;
 mod hostile;
 mod init;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         hostile::scenarios(),
         launcher::scenarios(),
         local::scenarios(),
+        codecs::scenarios(),
         bounds::scenarios(),
     ]
     .concat()

@@ -83,7 +83,9 @@ pub enum Failure {
         reason: String,
     },
     /// The callee does not have the caller's codec.
-    #[error("it does not have the codec of this call; it has {known}")]
+    #[error(
+        "it does not have the codec of this call; it has {known}; build it with the feature of that codec or give it to also_codec there, or write the call by one that it has (CallScope::codec)"
+    )]
     UnknownCodec {
         /// The codecs that it has.
         known: String,

@@ -1,8 +1,6 @@
 //! Values there and back.
 
-use std::sync::Arc;
-
-use rpc_core::{Codec, CodecError, Codecs, Read, Tensor};
+use rpc_core::Tensor;
 use rpc_testing::Cluster;
 
 use crate::functions::*;
@@ -51,50 +49,4 @@ async fn a_thousand_calls_overlap_and_each_gets_its_own_answer() {
         assert_eq!(call.await.unwrap(), 2 * i as i64);
     }
     cluster.assert_idle().await;
-}
-
-/// JSON: the second codec, which proves the seam.
-#[derive(Debug)]
-struct Json;
-
-impl Codec for Json {
-    fn id(&self) -> u8 {
-        64
-    }
-
-    fn name(&self) -> &str {
-        "json"
-    }
-
-    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        serde_json::to_writer(out, value).map_err(|error| CodecError::new("json", error))
-    }
-
-    fn decode(&self, bytes: &[u8], read: &mut Read<'_>) -> Result<(), CodecError> {
-        let mut json = serde_json::Deserializer::from_slice(bytes);
-        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
-            .map_err(|error| CodecError::new("json", error))
-    }
-}
-
-#[tokio::test]
-async fn workers_can_use_another_codec_for_values_errors_and_tensors() {
-    let codecs = Codecs::default().with_default(Arc::new(Json));
-    let cluster = Cluster::builder().workers(["a", "b"]).codecs(codecs).build().await.unwrap();
-    let client = cluster.client("a");
-    assert_eq!(client.rpc_async("b", add, (1, 2)).await.unwrap(), 3);
-    let error = client.rpc_async("b", parse, (String::new(),)).await.unwrap_err();
-    assert_eq!(error.handler_error(), Some(&ParseError::Empty));
-    let sample = Sample { label: None, layers: vec![Tensor::from_vec(vec![0.5_f32], [1]).unwrap()] };
-    let (doubled, _) = client.rpc_async("b", double, (sample,)).await.unwrap();
-    assert_eq!(doubled.layers[0].as_slice::<f32>().unwrap(), [1.0]);
-}
-
-#[tokio::test]
-async fn a_codec_that_the_callee_lacks_is_named() {
-    let cluster = Cluster::new(2).await;
-    let json = Arc::new(Codecs::default().with_default(Arc::new(Json)));
-    let client = rpc_core::Client::new(Arc::clone(cluster.agent(0)), json);
-    let error = client.rpc_async("worker1", add, (1, 2)).await.unwrap_err();
-    assert!(error.to_string().contains("it has postcard"), "{error}");
 }

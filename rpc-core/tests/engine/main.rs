@@ -5,6 +5,7 @@ mod blocking;
 mod bounds;
 mod calls;
 mod certificates;
+mod codecs;
 mod deadlines;
 mod errors;
 mod functions;

@@ -36,7 +36,7 @@ impl ReferenceHandler {
 }
 
 impl Handler for ReferenceHandler {
-    fn handle(&self, incoming: Incoming) -> Served {
+    fn handle(&self, mut incoming: Incoming) -> Served {
         let Some(registry) = self.registry.upgrade() else {
             return Served::Now(Response::failed(Outcome::ShuttingDown, &[]));
         };
@@ -49,6 +49,9 @@ impl Handler for ReferenceHandler {
                 return Served::Now(Response::failed(Outcome::ShuttingDown, &[]));
             }
             _ => {}
+        }
+        if let Err(error) = incoming.take_trace() {
+            return Served::Now(Response::failed(Outcome::BadArguments, &[&error.to_string()]));
         }
         let Incoming { from, mut request, context, link } = incoming;
         let split = aside::split(request.codec, request.body.payload);

@@ -9,6 +9,7 @@
 
 mod borrowing;
 mod closed;
+mod codecs;
 mod common;
 mod containers;
 mod counter;

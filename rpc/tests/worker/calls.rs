@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use rpc::FunctionTable;
 use rpc::prelude::*;
-use rpc::rpc_core::{CodecError, Read};
-use rpc::{Codec, FunctionTable};
 
 use crate::support::{
     block_on, builder, cluster, cluster_with, dedicated_cluster, shut_down, shut_down_blocking,
@@ -247,53 +246,43 @@ async fn debug_info_names_the_worker() {
     shut_down([worker]).await;
 }
 
-/// JSON, as a codec of the program's own.
-#[derive(Debug)]
-struct Json;
-
-impl Codec for Json {
-    fn id(&self) -> u8 {
-        64
-    }
-
-    fn name(&self) -> &str {
-        "json"
-    }
-
-    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        serde_json::to_writer(out, value).map_err(|error| CodecError::new("json", error))
-    }
-
-    fn decode(&self, bytes: &[u8], read: &mut Read<'_>) -> Result<(), CodecError> {
-        let mut json = serde_json::Deserializer::from_slice(bytes);
-        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
-            .and_then(|()| json.end().map_err(serde::de::Error::custom))
-            .map_err(|error| CodecError::new("json", error))
-    }
-}
-
+#[cfg(feature = "json")]
 #[tokio::test]
-async fn workers_with_different_codecs_understand_each_other_if_both_have_both() {
+async fn workers_with_different_codecs_understand_each_other() {
     let store = Arc::default();
-    let (json, postcard) = tokio::join!(
-        builder(0, 2, &store).codec(Arc::new(Json)).init(),
-        builder(1, 2, &store).also_codec(Arc::new(Json)).init(),
-    );
+    let (json, postcard) =
+        tokio::join!(builder(0, 2, &store).codec(Arc::new(rpc::Json)).init(), builder(1, 2, &store).init(),);
     let (json, postcard) = (json.unwrap(), postcard.unwrap());
     assert_eq!(json.rpc_async(1, add, (1.0, 2.0)).await.unwrap(), 3.0);
     assert_eq!(postcard.rpc_async(0, add, (1.0, 2.0)).await.unwrap(), 3.0);
     shut_down([json, postcard]).await;
 }
 
+#[cfg(feature = "json")]
 #[tokio::test]
 async fn a_codec_that_the_callee_lacks_is_an_error_that_lists_what_it_has() {
     let store = Arc::default();
-    let (json, other) =
-        tokio::join!(builder(0, 2, &store).codec(Arc::new(Json)).init(), builder(1, 2, &store).init(),);
+    let (json, other) = tokio::join!(
+        builder(0, 2, &store).codec(Arc::new(rpc::Json)).init(),
+        builder(1, 2, &store).codecs(rpc::Codecs::postcard_only()).init(),
+    );
     let (json, other) = (json.unwrap(), other.unwrap());
     let error = json.rpc_async(1, add, (1.0, 2.0)).await.unwrap_err();
     assert_eq!(error.failure(), Some(&Failure::UnknownCodec { known: "postcard".into() }));
     shut_down([json, other]).await;
+}
+
+#[rpc::function]
+fn traceparent() -> Option<String> {
+    CallContext::current()?.trace().map(|parent| parent.to_string())
+}
+
+#[tokio::test]
+async fn a_trace_source_makes_calls_children_of_what_it_says() {
+    let parent = rpc::TraceParent::new([1; 16], [2; 8], 1).unwrap();
+    let [asks, answers] = cluster_with(|builder| builder.trace_source(move || Some(parent))).await;
+    assert_eq!(asks.rpc_async(1, traceparent, ()).await.unwrap(), Some(parent.to_string()));
+    shut_down([asks, answers]).await;
 }
 
 #[tokio::test]

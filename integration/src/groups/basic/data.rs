@@ -1,16 +1,14 @@
-//! What calls carry: types of the user, tensors anywhere inside of them, much of it, in another codec.
+//! What calls carry: types of the user, tensors anywhere inside of them, much of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rpc::Worker;
 use rpc::prelude::*;
-use rpc::rpc_core::{CodecError, Dtype, Read};
-use rpc::{Codec, Worker};
+use rpc::rpc_core::Dtype;
 
-use crate::part::Part;
-use crate::scenario::{Scenario, leave};
+use crate::scenario::Scenario;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Sample {
@@ -59,7 +57,6 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::on_first("basic::tensors", 2, tensors),
         Scenario::on_first("basic::tensors_in_container", 2, tensors_in_container),
         Scenario::on_first("basic::large_tensor", 2, large_tensor),
-        Scenario::new("basic::use_rpc_pickler", 2, use_rpc_pickler),
     ]
 }
 
@@ -139,48 +136,4 @@ async fn large_tensor(worker: &Worker) -> Result<()> {
     ensure!(echoed.part().as_ptr().addr().is_multiple_of(64));
     ensure!(echoed == tensor);
     Ok(())
-}
-
-/// JSON, as a user would write it: the codec of all calls of these workers.
-#[derive(Debug)]
-struct Json;
-
-impl Codec for Json {
-    fn id(&self) -> u8 {
-        64
-    }
-
-    fn name(&self) -> &str {
-        "json"
-    }
-
-    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        serde_json::to_writer(out, value).map_err(|error| CodecError::new("json", error))
-    }
-
-    fn decode(&self, bytes: &[u8], read: &mut Read<'_>) -> Result<(), CodecError> {
-        let mut json = serde_json::Deserializer::from_slice(bytes);
-        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
-            .map_err(|error| CodecError::new("json", error))?;
-        json.end().map_err(|error| CodecError::new("json", error))
-    }
-}
-
-/// Rank 0 writes JSON; rank 1 writes postcard and understands both.
-async fn use_rpc_pickler(part: Part) -> Result<()> {
-    let builder = part.builder();
-    let worker = match part.rank {
-        0 => builder.codec(Arc::new(Json)),
-        _ => builder.also_codec(Arc::new(Json)),
-    };
-    let worker = worker.init().await?;
-    let other = i64::from(1 - part.rank);
-    ensure!(worker.rpc_async(other, parse, ("-3".into(),)).await? == -3);
-    let error = worker.rpc_async(other, parse, ("\"x\"".into(),)).await.err();
-    let own = error.as_ref().and_then(CallError::handler_error).map(String::as_str);
-    ensure!(own == Some("\"\\\"x\\\"\" is no number"), "{own:?}");
-    let original = sample()?;
-    let (doubled, _) = worker.rpc_async(other, double, (original.clone(),)).await?;
-    check_doubled(&original, &doubled)?;
-    leave(&worker).await
 }
