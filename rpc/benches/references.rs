@@ -184,9 +184,7 @@ async fn settled(worker: &Worker) {
 }
 
 fn requests_sent(worker: &Worker) -> u64 {
-    let info = worker.debug_info();
-    let sent = info.iter().find(|(name, _)| name == "requests.sent");
-    sent.and_then(|(_, count)| count.parse().ok()).unwrap_or_default()
+    worker.debug_info().agent.requests.sent
 }
 
 async fn drop_many(options: &Options, worker: &Worker) -> anyhow::Result<()> {

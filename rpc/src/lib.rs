@@ -135,6 +135,7 @@
 mod worker;
 
 mod builder;
+mod debug;
 mod init;
 mod leaving;
 mod ready;
@@ -166,6 +167,7 @@ pub use rpc_rref::{Leak, LeakPolicy, RRef, RRefList, Registry, WeakRRef};
 
 pub use crate::backends::default_backends;
 pub use crate::builder::{INIT_TIMEOUT_DEFAULT, SHUTDOWN_TIMEOUT_DEFAULT, WorkerBuilder};
+pub use crate::debug::DebugInfo;
 pub use crate::error::{BlockingShutdownError, InitError};
 pub use crate::leaving::{ShutdownError, ShutdownReport};
 pub use crate::runtime::IoRuntime;

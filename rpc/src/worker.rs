@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::builder::{SHUTDOWN_TIMEOUT_DEFAULT, WorkerBuilder};
+use crate::debug::DebugInfo;
 use crate::error::BlockingShutdownError;
 use crate::leaving::{Outcome, ShutdownError, ShutdownReport};
 use crate::runtime::{KeepAlive, block_on};
@@ -354,17 +355,38 @@ impl Worker {
         functions
     }
 
-    /// What is going on, for people: this worker, the state of its peers, calls in flight, queues.
-    pub fn debug_info(&self) -> Vec<(String, String)> {
-        let own = [
-            ("worker", self.info().to_string()),
-            ("world_size", self.world_size().to_string()),
-            ("job", self.agent().group().job().to_owned()),
-            ("rpc_timeout", format!("{:?}", self.rpc_timeout())),
-            ("functions", self.shared.functions.iter().count().to_string()),
-        ];
-        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
-        own.chain(self.agent().debug_info()).collect()
+    /// What is going on: calls in flight by peer and by function with the oldest of them, queues, messages and bytes
+    /// by peer, links and what they run over, threads. Costs calls nothing until it is asked for.
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # fn example(worker: Worker) {
+    /// let info = worker.debug_info();
+    /// if let Some((peer, oldest)) = info.agent.oldest() {
+    ///     println!("{} has waited {} ms for {peer}", oldest.function.name, oldest.age_ms);
+    /// }
+    /// for (name, value) in info.to_map() {
+    ///     println!("{name} = {value}"); // peer.worker1.in_flight = 3
+    /// }
+    /// # }
+    /// ```
+    pub fn debug_info(&self) -> DebugInfo {
+        let functions = &self.shared.functions;
+        let mut agent = self.agent().info();
+        agent.name_functions(|kind, method| {
+            let entry =
+                functions.iter().find(|entry| kind == Kind::CALL && entry.id().to_wire() == method)?;
+            Some(entry.name().to_owned())
+        });
+        DebugInfo {
+            worker: self.info().clone(),
+            job: self.agent().group().job().to_owned(),
+            world_size: self.world_size() as u64,
+            rpc_timeout_ms: u64::try_from(self.rpc_timeout().as_millis()).unwrap_or(u64::MAX),
+            functions: functions.iter().count() as u64,
+            codecs: self.client.codecs().names(),
+            agent,
+        }
     }
 
     /// The typed caller underneath, for code that needs no more of a worker than that.

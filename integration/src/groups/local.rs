@@ -45,7 +45,7 @@ async fn ways_to_others(worker: &Worker) -> Result<Vec<String>> {
     for info in worker.workers().filter(|info| **info != own) {
         worker.rpc_async(info, ping, ()).await?;
         let link = format!("peer.{}.link", info.name);
-        let infos = worker.debug_info();
+        let infos = worker.debug_info().agent.flat();
         let (_, link) = infos.iter().find(|(name, _)| *name == link).context("a peer's link")?;
         let way = link.strip_prefix("up, number 1, ").with_context(|| link.clone())?;
         let shown = format!("{:?}: {way:?}", info.name.as_str());

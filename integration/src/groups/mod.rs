@@ -9,6 +9,7 @@ mod init;
 mod launcher;
 mod local;
 mod nested;
+mod observing;
 mod rref;
 mod security;
 mod selftest;
@@ -32,6 +33,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         launcher::scenarios(),
         local::scenarios(),
         codecs::scenarios(),
+        observing::scenarios(),
         bounds::scenarios(),
     ]
     .concat()

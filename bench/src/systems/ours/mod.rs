@@ -126,7 +126,7 @@ impl<W: Way> System for Ours<W> {
     async fn connect(job: &Job<'_>, _address: &str, nth: u32) -> anyhow::Result<Client> {
         let client = Client(join::<W>(job, nth + 1).await?);
         system::Client::echo(&client).await?;
-        let infos = client.0.debug_info();
+        let infos = client.0.debug_info().agent.flat();
         let is_local = infos.iter().any(|(_, value)| value.ends_with(", local"));
         anyhow::ensure!(is_local == W::LOCAL, "the link is not what is to be measured: {infos:?}");
         Ok(client)

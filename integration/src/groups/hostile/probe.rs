@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rpc::prelude::*;
 use rpc::rpc_core::FunctionEntry;
 use serde::Deserializer;
@@ -47,10 +47,8 @@ pub(super) struct Counts {
 impl Counts {
     /// Of the worker in this process.
     pub(super) fn of(worker: &Worker) -> Result<Self> {
-        let info = worker.debug_info();
-        let received = info.iter().find(|(name, _)| name == "requests.received");
         Ok(Self {
-            received: received.context("the engine counts requests")?.1.parse()?,
+            received: worker.debug_info().agent.requests.received,
             decoded: DECODED.load(Ordering::Relaxed),
             handled: HANDLED.load(Ordering::Relaxed),
         })

@@ -122,13 +122,10 @@ async fn one_is_stopped(mut part: Part) -> Result<()> {
 /// is named as busy, and the stopped worker keeps the leader from probing again.
 async fn settle(worker: &Worker) -> Result<()> {
     loop {
-        let info = worker.debug_info();
-        let active = info.iter().find(|(name, _)| name == "requests.active");
-        match active.map(|(_, value)| value.as_str()) {
-            Some("0") => return Ok(()),
-            Some(_) => tokio::task::yield_now().await,
-            None => bail!("no requests.active in {info:?}"),
+        if worker.debug_info().agent.requests.active == 0 {
+            return Ok(());
         }
+        tokio::task::yield_now().await;
     }
 }
 

@@ -1,0 +1,45 @@
+//! [`DebugInfo`]: what a worker is doing, as data and as names and values.
+
+use std::collections::BTreeMap;
+
+use rpc_core::{AgentInfo, WorkerInfo};
+use serde::{Deserialize, Serialize};
+
+/// What a worker is doing, from [`Worker::debug_info`](crate::Worker::debug_info).
+///
+/// A picture of one moment; to be sent, stored or printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DebugInfo {
+    /// The worker.
+    pub worker: WorkerInfo,
+    /// The job that it belongs to.
+    pub job: String,
+    /// How many workers the job has.
+    pub world_size: u64,
+    /// How long calls wait unless told otherwise, in milliseconds; 0 for ever.
+    pub rpc_timeout_ms: u64,
+    /// How many functions it serves.
+    pub functions: u64,
+    /// Names of the codecs that it has.
+    pub codecs: Vec<String>,
+    /// Calls, requests, peers, links, queues and threads. Functions of this program have their names.
+    pub agent: AgentInfo,
+}
+
+impl DebugInfo {
+    /// The same by name, as torch gives it: `requests.active`, `peer.worker1.in_flight` and so on (see
+    /// [`AgentInfo::flat`]).
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let own = [
+            ("worker", self.worker.to_string()),
+            ("job", self.job.clone()),
+            ("world_size", self.world_size.to_string()),
+            ("rpc_timeout_ms", self.rpc_timeout_ms.to_string()),
+            ("functions", self.functions.to_string()),
+            ("codecs", self.codecs.join(", ")),
+        ];
+        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+        own.chain(self.agent.flat()).collect()
+    }
+}
