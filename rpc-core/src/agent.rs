@@ -75,6 +75,16 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Runs `job` soon, on a thread that it may block, and never in here: what users give to be
+    /// [called back](crate::futures#callbacks).
+    ///
+    /// # For implementors
+    /// Run it whatever happens, also after the shutdown, and however many others block: a job may wait for what another
+    /// one does. The default starts a thread for each.
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        crate::futures::on_new_thread(job);
+    }
+
     /// Leaves the group (see [`Shutdown`]). A second call ends like the first.
     ///
     /// # Cancel safety

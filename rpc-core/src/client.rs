@@ -101,6 +101,14 @@ impl Client {
         &self.shared.agent
     }
 
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared, own_timeout: None }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// The codecs of this worker.
     pub fn codecs(&self) -> &Arc<Codecs> {
         &self.shared.codecs

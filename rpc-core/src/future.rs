@@ -1,5 +1,8 @@
 //! [`RpcFuture`]: the value of a call that is under way.
 
+mod callbacks;
+mod unseen;
+
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -24,11 +27,14 @@ use crate::worker::{WorkerId, WorkerInfo, WorkerName};
 ///
 /// The call has left when this exists; nothing has to be polled for it to proceed. It can be awaited on
 /// any async runtime, or waited for on a plain thread. Dropping it detaches: the call goes on, and its
-/// result is dropped; [`cancel_on_drop`](Self::cancel_on_drop) opts out of that.
+/// result is dropped; [`cancel_on_drop`](Self::cancel_on_drop) opts out of that. An error that nobody looked at is
+/// logged, unless [`ignore_errors`](Self::ignore_errors) has said that nobody will.
 pub struct RpcFuture<T, E = crate::error::Never> {
     reply: Reply,
     call: CallInfo,
     cancel_on_drop: bool,
+    /// It was ready, or nobody will look.
+    seen: bool,
     hook: Option<Arc<dyn CallHook>>,
     /// What the hook makes of a failure.
     explaining: Option<BoxFuture<'static, Failure>>,
@@ -67,7 +73,7 @@ pub(crate) enum Callee {
 
 impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
     pub(crate) fn new(reply: Reply, call: CallInfo) -> Self {
-        Self { reply, call, cancel_on_drop: false, hook: None, explaining: None, value: PhantomData }
+        Self { reply, call, cancel_on_drop: false, seen: false, hook: None, explaining: None, value: PhantomData }
     }
 
     /// A future that has failed already: of a call that `function` on `to` would have been, were the worker
@@ -149,11 +155,26 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
     }
 
     fn poll_value(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, CallError<E>>> {
+        let polled = self.poll_as(cx, true);
+        self.seen = polled.is_ready();
+        polled
+    }
+
+    /// As [`poll_value`](Self::poll_value), by who does not keep the current thread or task from going on.
+    fn poll_detached(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, CallError<E>>> {
+        let polled = self.poll_as(cx, false);
+        self.seen = polled.is_ready();
+        polled
+    }
+
+    #[inline]
+    fn poll_as(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, CallError<E>>> {
         if self.explaining.is_none() {
             let (result, handles) = match self.reply.poll_with_handles(cx) {
                 Poll::Ready(ready) => ready,
                 Poll::Pending => {
-                    let Some(failure) = self.hook.as_ref().and_then(|hook| hook.would_deadlock()) else {
+                    let hook = self.hook.as_ref().filter(|_| waits);
+                    let Some(failure) = hook.and_then(|hook| hook.would_deadlock()) else {
                         return Poll::Pending;
                     };
                     self.reply.cancel();
@@ -330,6 +351,11 @@ impl<T, E> Drop for RpcFuture<T, E> {
     fn drop(&mut self) {
         if self.cancel_on_drop {
             self.reply.cancel();
+        }
+        if !self.seen {
+            let nobody = Callee::Member(WorkerId(0));
+            let none = CallInfo { client: None, to: nobody, function: "", signature: "" };
+            unseen::leave(self.reply.cell(), std::mem::replace(&mut self.call, none));
         }
     }
 }

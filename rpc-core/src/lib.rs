@@ -65,6 +65,7 @@ mod store;
 mod transport;
 
 pub mod framing;
+pub mod futures;
 pub mod proto;
 pub mod wire;
 

@@ -154,6 +154,12 @@ impl Agent for TransportAgent {
         self.shared.may_block()
     }
 
+    fn run(&self, job: Box<dyn FnOnce() + Send>) {
+        if let Err(job) = self.shared.pool.run_or_return(job) {
+            crate::futures::on_new_thread(job);
+        }
+    }
+
     fn shutdown(&self, how: Shutdown) -> BoxFuture<'static, Result<ShutdownReport, ShutdownError>> {
         leave::shutdown(&self.shared, how)
     }

@@ -68,6 +68,22 @@ impl Pool {
         })
     }
 
+    /// As [`run`](Self::run); a job for which there is no thread is handed back.
+    pub(super) fn run_or_return(&self, job: Job) -> Result<(), Job> {
+        // Shared so that it is still here if there is no thread.
+        let job = Arc::new(Mutex::new(Some(job)));
+        let there = Arc::clone(&job);
+        let ran = self.run(Box::new(move || {
+            let job = there.lock().take();
+            if let Some(job) = job {
+                job();
+            }
+        }));
+        let Err(PoolFull) = ran else { return Ok(()) };
+        let refused = job.lock().take();
+        refused.map_or(Ok(()), Err)
+    }
+
     /// Threads that run or wait.
     pub(super) fn threads(&self) -> usize {
         self.inner.state.lock().threads

@@ -55,10 +55,10 @@ pub enum CallError<E = super::Never> {
     },
     /// The call failed outside of the handler's own logic.
     Failed {
-        /// The worker that was called, as the caller named it.
+        /// The worker that was called, as the caller named it. Empty where none was: for a promise or a callback.
         #[serde(deserialize_with = "as_named")]
         to: WorkerName,
-        /// The function, as `crate::module::name`.
+        /// The function, as `crate::module::name`; the place of a promise or a callback.
         function: Cow<'static, str>,
         /// Why.
         failure: Failure,
@@ -134,6 +134,7 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
             Self::Handler { to, function, error } => {
                 write!(f, "{function} on worker {to} returned an error: {error}")
             }
+            Self::Failed { failure: Failure::Future(error), .. } => error.fmt(f),
             Self::Failed { to, function, failure } => write!(f, "{function} on worker {to}: {failure}"),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ReferenceError;
+use crate::futures::FutureError;
 use crate::message::{Outcome, Response};
 use crate::worker::WorkerName;
 
@@ -180,6 +181,9 @@ pub enum Failure {
         /// What the hook said; empty if nothing.
         reason: String,
     },
+    /// It was no call: a promise that was not kept, or a callback that panicked.
+    #[error(transparent)]
+    Future(#[from] Box<FutureError>),
 }
 
 /// Durations as people write them: `1.5s` rather than nanoseconds.
@@ -194,8 +198,8 @@ impl Failure {
             Self::TimedOut { ran, .. } | Self::Cancelled { ran } | Self::LinkLost { ran, .. } => *ran,
             Self::Panicked { .. } | Self::BadResult { .. } | Self::BadReply { .. } => HandlerRan::Yes,
             Self::Reference(error) => error.handler_ran(),
-            // A blocked waiter says nothing about the call, which is in flight.
-            Self::WouldBlock => HandlerRan::Unknown,
+            // A blocked waiter says nothing about the call, which is in flight, nor does a callback about what it did.
+            Self::WouldBlock | Self::Future(_) => HandlerRan::Unknown,
             Self::UnknownWorker { .. }
             | Self::UnknownFunction { .. }
             | Self::SignatureMismatch { .. }

@@ -204,7 +204,7 @@ impl ReplyCell {
         self.inner.lock().handles.take_received()
     }
 
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<ReplyResult> {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<ReplyResult> {
         self.poll_and(cx, |_| ()).map(|(result, ())| result)
     }
 

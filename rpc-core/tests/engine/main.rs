@@ -9,6 +9,7 @@ mod codecs;
 mod deadlines;
 mod errors;
 mod functions;
+mod futures;
 mod gatekeeper;
 mod handles;
 mod info;
