@@ -73,7 +73,15 @@ pub(crate) enum Callee {
 
 impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
     pub(crate) fn new(reply: Reply, call: CallInfo) -> Self {
-        Self { reply, call, cancel_on_drop: false, seen: false, hook: None, explaining: None, value: PhantomData }
+        Self {
+            reply,
+            call,
+            cancel_on_drop: false,
+            seen: false,
+            hook: None,
+            explaining: None,
+            value: PhantomData,
+        }
     }
 
     /// A future that has failed already: of a call that `function` on `to` would have been, were the worker

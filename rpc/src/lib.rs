@@ -58,6 +58,32 @@
 //! # Ok(()) } // the value is dropped with the last reference, on any worker
 //! ```
 //!
+//! What is under way can be waited for together, called back, shared and bounded by a block: [`futures`] has
+//! callbacks, promises, [`collect_all`](futures::collect_all) and [`wait_all`](futures::wait_all), and
+//! [`Worker::scope`] waits for every call made inside of it.
+//!
+//! ```
+//! use rpc::futures::collect_all;
+//! use rpc::prelude::*;
+//!
+//! #[rpc::function]
+//! fn square(n: u64) -> u64 {
+//!     n * n
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let store = std::sync::Arc::new(rpc::MemoryStore::default());
+//! # let worker = Worker::builder("worker1").rank(0).world_size(1).store(store).init().await?;
+//! let calls = (1..4).map(|n| worker.rpc_async("worker1", square, (n,)));
+//! assert_eq!(collect_all(calls).await?, [1, 4, 9]); // or the first error, as soon as there is one
+//!
+//! let text = worker.rpc_async("worker1", square, (5,)).map(|n| format!("25 is {n}")); // runs off the IO path
+//! assert_eq!(text.await?, "25 is 25");
+//! # worker.shutdown().await?;
+//! # Ok(()) }
+//! ```
+//!
 //! **It promises** that a call never hangs silently: it has a deadline (60 s unless told otherwise), which
 //! bounds nested calls too, and a dead peer fails its calls promptly. [`CallError`] says who, what, whether
 //! the handler ran and what to do next. **It leaves to you** what happens when a worker dies: the group is
@@ -155,6 +181,8 @@ pub use {rpc_core, rpc_rendezvous, rpc_rref};
 pub use rpc_core::Json;
 #[cfg(feature = "messagepack")]
 pub use rpc_core::MessagePack;
+pub use rpc_core::futures;
+pub use rpc_core::futures::SharedFuture;
 pub use rpc_core::{
     BackendRegistry, CallContext, CallError, CallScope, Client, Codec, Codecs, Decision, EngineConfig,
     Failure, FunctionTable, HandlerRan, JSON, JoinToken, MESSAGEPACK, Never, POSTCARD, ReferenceError,

@@ -2,6 +2,7 @@
 
 pub use std::time::Duration;
 
+pub use rpc_core::futures::SharedFuture;
 pub use rpc_core::{
     CallContext, CallError, Failure, HandlerRan, ReferenceError, RpcFuture, Tensor, WorkerId, WorkerInfo,
 };

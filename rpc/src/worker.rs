@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rpc_core::futures::{FutureError, Scope, Settable, SharedFuture};
 use rpc_core::{
     Agent, CallContext, CallError, Client, Failure, FunctionEntry, FunctionHandler, FunctionTable,
     Gatekeeper, Host, Kind, ReferenceError, RemoteFunction, RpcFuture, Shutdown, Store, Target,
@@ -271,6 +272,82 @@ impl Worker {
                 Failure::Reference(Box::new(ReferenceError::NoRegistry)),
             )),
         }
+    }
+
+    /// Runs `body`, then waits for every call that was made through its [`Scope`]: nothing made in the block is under
+    /// way any more when this returns.
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # #[rpc::function]
+    /// # fn save(step: u32) -> u32 { step }
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(rpc::MemoryStore::default());
+    /// # let worker = Worker::builder("me").rank(0).world_size(1).store(store).init().await?;
+    /// let saved: Result<usize, CallError> = worker.scope(async |scope| {
+    ///     for other in worker.workers() {
+    ///         scope.rpc_async(other, save, (7,)); // not awaited here, but before `scope` returns
+    ///     }
+    ///     Ok(worker.world_size())
+    /// }).await;
+    /// assert_eq!(saved?, 1);
+    /// # worker.shutdown().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// That of `body`; else the first of the calls, also of one whose error `body` has seen. Either way all calls are
+    /// waited for: each ends with its timeout at the latest.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the body; the calls go on by themselves.
+    pub async fn scope<R, E, B>(&self, body: impl FnOnce(Scope<E>) -> B) -> Result<R, E>
+    where
+        B: Future<Output = Result<R, E>>,
+        E: Send + 'static,
+    {
+        self.client.scope(body).await
+    }
+
+    /// As [`scope`](Self::scope), for a thread that may block: `body` is ordinary code, and may wait for its calls.
+    ///
+    /// # Errors
+    /// As [`scope`](Self::scope), and [`FutureError::WouldBlock`] where a call must not be waited for (see
+    /// [`RpcFuture::wait`]); the calls go on by themselves then.
+    ///
+    /// # Panics
+    /// As [`RpcFuture::wait`].
+    pub fn scope_blocking<R, E>(&self, body: impl FnOnce(Scope<E>) -> Result<R, E>) -> Result<R, E>
+    where
+        E: From<FutureError> + Send + 'static,
+    {
+        self.client.scope_blocking(body)
+    }
+
+    /// A promise and its future, for results that no call brings: whoever has the [`Settable`] sets or fails it, and the
+    /// future is waited for, called back with and collected like those of calls ([`futures`](crate::futures)).
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = std::sync::Arc::new(rpc::MemoryStore::default());
+    /// # let worker = Worker::builder("me").rank(0).world_size(1).store(store).init().await?;
+    /// let (promise, batch) = worker.promise::<Vec<f32>, CallError>();
+    /// let length = batch.map(Vec::len);
+    /// std::thread::spawn(move || promise.set(vec![1.0, 2.0]));
+    /// assert_eq!(length.await?, 2);
+    /// # worker.shutdown().await?;
+    /// # Ok(()) }
+    /// ```
+    #[track_caller]
+    pub fn promise<T, E>(&self) -> (Settable<T, E>, SharedFuture<T, E>)
+    where
+        T: Send + Sync + 'static,
+        E: From<FutureError> + Send + Sync + 'static,
+    {
+        self.client.promise()
     }
 
     /// A handle whose calls wait `timeout`; zero is for ever. Other handles keep theirs.

@@ -4,6 +4,7 @@ mod basic;
 mod bounds;
 mod codecs;
 mod errors;
+mod futures;
 mod hostile;
 mod init;
 mod launcher;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         init::scenarios(),
         basic::scenarios(),
         nested::scenarios(),
+        futures::scenarios(),
         rref::scenarios(),
         errors::scenarios(),
         timeouts::scenarios(),

@@ -128,11 +128,23 @@ fn poll_guarded<T: DeserializeOwned, E: DeserializeOwned>(
 
 /// Waits for a call on behalf of a callback: polls it when it is woken, which takes no thread meanwhile.
 struct Pump<T, E> {
-    waiting: Mutex<Option<(RpcFuture<T, E>, Last<T, E>)>>,
+    waiting: Mutex<Option<Waiting<T, E>>>,
     client: Option<Arc<client::Shared>>,
 }
 
+struct Waiting<T, E> {
+    call: RpcFuture<T, E>,
+    last: Last<T, E>,
+}
+
+/// What is done with the result.
 type Last<T, E> = Box<dyn FnOnce(Result<T, CallError<E>>) + Send>;
+
+/// A result, and what is done with it.
+struct Done<T, E> {
+    result: Result<T, CallError<E>>,
+    last: Last<T, E>,
+}
 
 impl<T, E> Pump<T, E>
 where
@@ -141,21 +153,22 @@ where
 {
     fn start(call: RpcFuture<T, E>, last: impl FnOnce(Result<T, CallError<E>>) + Send + 'static) {
         let client = call.call.client.clone();
-        let pump = Arc::new(Self { waiting: Mutex::new(Some((call, Box::new(last)))), client });
-        if let Some((result, last)) = pump.poll() {
+        let waiting = Waiting { call, last: Box::new(last) };
+        let pump = Arc::new(Self { waiting: Mutex::new(Some(waiting)), client });
+        if let Some(Done { result, last }) = pump.poll() {
             run_job(pump.client.as_ref(), Box::new(move || last(result)));
         }
     }
 
-    fn poll(self: &Arc<Self>) -> Option<(Result<T, CallError<E>>, Last<T, E>)> {
+    fn poll(self: &Arc<Self>) -> Option<Done<T, E>> {
         let mut waiting = self.waiting.lock();
-        let (call, _) = waiting.as_mut()?;
+        let call = &mut waiting.as_mut()?.call;
         let waker = Waker::from(Arc::clone(self));
         let Poll::Ready(result) = poll_guarded(call, &mut Context::from_waker(&waker)) else { return None };
-        let (spent, last) = waiting.take()?;
+        let Waiting { call: spent, last } = waiting.take()?;
         drop(waiting);
         drop(spent);
-        Some((result, last))
+        Some(Done { result, last })
     }
 }
 
@@ -167,7 +180,7 @@ where
     fn wake(self: Arc<Self>) {
         let client = self.client.clone();
         let job = move || {
-            if let Some((result, last)) = self.poll() {
+            if let Some(Done { result, last }) = self.poll() {
                 last(result);
             }
         };

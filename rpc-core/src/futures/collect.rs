@@ -109,9 +109,12 @@ where
 pub fn wait_all_timeout<F: Collectable>(
     futures: impl IntoIterator<Item = F>,
     at_most: Duration,
-) -> Result<Result<Vec<F::Value>, F::Error>, CollectAll<F>> {
+) -> Result<ResultOfAll<F>, CollectAll<F>> {
     collect_all(futures).block(Some(at_most))
 }
+
+/// All values, or the first error.
+pub type ResultOfAll<F> = Result<Vec<<F as Collectable>::Value>, <F as Collectable>::Error>;
 
 /// The future of [`collect_all`].
 #[must_use = "nothing is collected unless it is awaited or waited for"]
@@ -123,7 +126,7 @@ pub struct CollectAll<F: Collectable> {
 }
 
 impl<F: Collectable> CollectAll<F> {
-    fn block(mut self, at_most: Option<Duration>) -> Result<Result<Vec<F::Value>, F::Error>, Self> {
+    fn block(mut self, at_most: Option<Duration>) -> Result<ResultOfAll<F>, Self> {
         if let Poll::Ready(result) = self.poll_some(&mut Context::from_waker(Waker::noop())) {
             return Ok(result);
         }
@@ -140,11 +143,13 @@ impl<F: Collectable> CollectAll<F> {
     }
 
     /// Polls those that have something new.
-    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<F::Value>, F::Error>> {
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<ResultOfAll<F>> {
         self.woken.wait(cx);
         while let Some((at, waker)) = self.woken.next() {
             let Some(future) = self.futures.get_mut(at).and_then(Option::as_mut) else { continue };
-            let Poll::Ready(result) = Pin::new(future).poll(&mut Context::from_waker(&waker)) else { continue };
+            let Poll::Ready(result) = Pin::new(future).poll(&mut Context::from_waker(&waker)) else {
+                continue;
+            };
             self.futures[at] = None;
             match result {
                 Ok(value) => {

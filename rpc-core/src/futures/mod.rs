@@ -69,7 +69,7 @@ pub(crate) use self::settable::promise;
 pub(crate) use self::shared::{Origin, share};
 
 // The public interface is:
-pub use self::collect::{CollectAll, Collectable, collect_all, wait_all, wait_all_timeout};
+pub use self::collect::{CollectAll, Collectable, ResultOfAll, collect_all, wait_all, wait_all_timeout};
 pub use self::error::FutureError;
 pub use self::scope::Scope;
 pub use self::settable::Settable;

@@ -302,7 +302,10 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> SharedFuture<T, E> {
     /// Has `f` called when the result is there (see [callbacks](super#callbacks)); returns a future of what it
     /// returns. A panic in it is the future's error.
     #[track_caller]
-    pub fn then<U, F>(&self, f: impl FnOnce(Result<&T, &E>) -> Result<U, F> + Send + 'static) -> SharedFuture<U, F>
+    pub fn then<U, F>(
+        &self,
+        f: impl FnOnce(Result<&T, &E>) -> Result<U, F> + Send + 'static,
+    ) -> SharedFuture<U, F>
     where
         U: Send + Sync + 'static,
         F: From<FutureError> + Send + Sync + 'static,
@@ -367,7 +370,7 @@ impl<T: Send + Sync + 'static, E: Send + Sync + 'static> SharedFuture<T, E> {
         if self.poll_ready(cx).is_ready()
             && let Some(result) = self.core.look()
         {
-            return Poll::Ready(result.map(T::clone).map_err(E::clone));
+            return Poll::Ready(result.cloned().map_err(E::clone));
         }
         Poll::Pending
     }

@@ -1,7 +1,7 @@
 //! Callbacks, promises, collections and scopes, over replies that are completed by hand.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ where
 #[test]
 fn callbacks_run_in_the_order_of_registration_whenever_they_come() {
     let (promise, future) = made::<u32, CallError>();
-    let (said, heard) = channel();
+    let (said, heard) = sync_channel(200);
     let say = |n: u32| {
         let said = said.clone();
         future.on_done(move |value| said.send((n, *value.unwrap())).unwrap());
@@ -42,7 +42,7 @@ fn callbacks_run_in_the_order_of_registration_whenever_they_come() {
 #[test]
 fn a_callback_does_not_run_on_the_thread_that_sets() {
     let (promise, future) = made::<u32, CallError>();
-    let (said, heard) = channel();
+    let (said, heard) = sync_channel(200);
     let both = Arc::new(Barrier::new(2));
     let meet = Arc::clone(&both);
     future.on_done(move |_| {
@@ -57,7 +57,7 @@ fn a_callback_does_not_run_on_the_thread_that_sets() {
 #[test]
 fn a_callback_may_register_another_one() {
     let (promise, future) = made::<u32, CallError>();
-    let (said, heard) = channel();
+    let (said, heard) = sync_channel(200);
     let again = future.clone();
     future.on_done(move |_| again.on_done(move |value| said.send(*value.unwrap()).unwrap()));
     promise.set(7);
@@ -159,7 +159,10 @@ async fn of_many_only_those_are_polled_that_have_something_new() {
     struct Counting(SharedFuture<u64>, Arc<AtomicUsize>);
     impl Future for Counting {
         type Output = Result<u64, CallError>;
-        fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        fn poll(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Self::Output> {
             self.1.fetch_add(1, Ordering::Relaxed);
             std::pin::Pin::new(&mut self.0).poll(cx)
         }
