@@ -36,7 +36,18 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BackendError`] if it cannot.
     fn bind(&self, options: &BindOptions) -> BoxFuture<'_, Result<Box<dyn BoundBackend>, BackendError>>;
+
+    /// The same backend with `wrap` around each transport that it binds, for tests that disturb what is on its way.
+    /// `None` if there is no transport to put something around, which is what a backend says that does not implement
+    /// this.
+    fn wrapped(&self, wrap: WrapTransport) -> Option<Arc<dyn Backend>> {
+        let _ = wrap;
+        None
+    }
 }
+
+/// Puts something around a transport (see [`Backend::wrapped`]).
+pub type WrapTransport = Arc<dyn Fn(Arc<dyn Transport>) -> Arc<dyn Transport> + Send + Sync>;
 
 /// Where and as what to listen.
 #[derive(Clone, Debug)]
@@ -164,10 +175,10 @@ pub struct TransportBackend {
 }
 
 /// Says what is missing to protect links as asked.
-type Protects = Box<dyn Fn(&LinkSecurity) -> Result<(), String> + Send + Sync>;
+type Protects = Arc<dyn Fn(&LinkSecurity) -> Result<(), String> + Send + Sync>;
 
 type BindTransport =
-    Box<dyn Fn(BindOptions) -> BoxFuture<'static, std::io::Result<Arc<dyn Transport>>> + Send + Sync>;
+    Arc<dyn Fn(BindOptions) -> BoxFuture<'static, std::io::Result<Arc<dyn Transport>>> + Send + Sync>;
 
 impl TransportBackend {
     /// A backend called `name` whose transports `bind` makes.
@@ -181,7 +192,7 @@ impl TransportBackend {
             let binding = bind(options);
             Box::pin(async move { Ok(Arc::new(binding.await?) as Arc<dyn Transport>) })
         };
-        Self { name: name.into(), bind: Box::new(bind), protects: None }
+        Self { name: name.into(), bind: Arc::new(bind), protects: None }
     }
 
     /// This backend's transports protect their links as `check` says: it returns what is missing to protect
@@ -191,7 +202,7 @@ impl TransportBackend {
         mut self,
         check: impl Fn(&LinkSecurity) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        self.protects = Some(Box::new(check));
+        self.protects = Some(Arc::new(check));
         self
     }
 }
@@ -231,6 +242,15 @@ impl Backend for TransportBackend {
             })?;
             Ok(Box::new(BoundTransport { transport, backend: self.name.clone() }) as Box<dyn BoundBackend>)
         })
+    }
+
+    fn wrapped(&self, wrap: WrapTransport) -> Option<Arc<dyn Backend>> {
+        let bind = Arc::clone(&self.bind);
+        let wrapped: BindTransport = Arc::new(move |options| {
+            let (binding, wrap) = (bind(options), Arc::clone(&wrap));
+            Box::pin(async move { Ok(wrap(binding.await?)) })
+        });
+        Some(Arc::new(Self { name: self.name.clone(), bind: wrapped, protects: self.protects.clone() }))
     }
 }
 
@@ -281,6 +301,21 @@ impl BackendRegistry {
         Ok(())
     }
 
+    /// The same names, each with `wrap` around the transports of its backend.
+    ///
+    /// # Errors
+    /// [`RegistryError::NoTransport`] names the first backend that has none.
+    pub fn wrapped(&self, wrap: &WrapTransport) -> Result<Self, RegistryError> {
+        let mut wrapped = Self { backends: BTreeMap::new(), absent: self.absent.clone() };
+        for (name, backend) in &self.backends {
+            let backend = backend
+                .wrapped(Arc::clone(wrap))
+                .ok_or_else(|| RegistryError::NoTransport { name: name.clone() })?;
+            wrapped.backends.insert(name.clone(), backend);
+        }
+        Ok(wrapped)
+    }
+
     /// Notes that `feature` of the facade would add backend `name`, for the error message.
     pub fn note_absent(&mut self, name: impl Into<String>, feature: impl Into<String>) {
         self.absent.insert(name.into(), feature.into());
@@ -327,6 +362,15 @@ pub enum RegistryError {
         /// Backends that are not compiled in, each with the feature that adds it.
         absent: Vec<(String, String)>,
     },
+    /// Nothing can be put around the transports of this backend.
+    #[error(
+        "backend {name} has no transport that something could be put around; implement Backend::wrapped, or leave it \
+         out of the registry"
+    )]
+    NoTransport {
+        /// The name.
+        name: String,
+    },
 }
 
 fn remedy(known: &[String], feature: Option<&str>, absent: &[(String, String)]) -> String {
@@ -366,6 +410,40 @@ mod tests {
         let error = registry.register(Named("tcp")).unwrap_err();
         assert_eq!(error.to_string(), "a backend named tcp is registered already");
         assert_eq!(registry.names().collect::<Vec<_>>(), ["tcp"]);
+    }
+
+    #[test]
+    fn only_backends_with_a_transport_can_be_wrapped() {
+        let wrap: WrapTransport = Arc::new(|transport| transport);
+        let mut registry = BackendRegistry::new();
+        registry.register(TransportBackend::new("mine", async |_| Err::<NoTransport, _>(refused()))).unwrap();
+        registry.note_absent("quic", "quic");
+        let wrapped = registry.wrapped(&wrap).unwrap();
+        assert_eq!(wrapped.names().collect::<Vec<_>>(), ["mine"]);
+        assert!(wrapped.get("quic").unwrap_err().to_string().contains("--features quic"));
+        registry.register(Named("whole")).unwrap();
+        assert_eq!(registry.wrapped(&wrap).unwrap_err(), RegistryError::NoTransport { name: "whole".into() });
+    }
+
+    fn refused() -> std::io::Error {
+        std::io::ErrorKind::ConnectionRefused.into()
+    }
+
+    #[derive(Debug)]
+    enum NoTransport {}
+
+    impl Transport for NoTransport {
+        fn local_address(&self) -> String {
+            match *self {}
+        }
+
+        fn accept(&self) -> BoxFuture<'_, std::io::Result<crate::Link>> {
+            match *self {}
+        }
+
+        fn connect<'a>(&'a self, _: &'a str) -> BoxFuture<'a, std::io::Result<crate::Link>> {
+            match *self {}
+        }
     }
 
     #[test]

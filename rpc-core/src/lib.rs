@@ -74,7 +74,7 @@ pub use crate::agent::{Agent, Handler, Incoming, PeerEvent, PeerWatcher, Served,
 pub use crate::anteroom::{Anteroom, Dismissed};
 pub use crate::backend::{
     AgentStart, Backend, BackendError, BackendRegistry, BindOptions, BoundBackend, RegistryError,
-    TransportBackend,
+    TransportBackend, WrapTransport,
 };
 pub use crate::call_scope::CallScope;
 pub use crate::client::{Aside, Client, RPC_TIMEOUT_DEFAULT, RequestHead};

@@ -66,7 +66,11 @@ mod network;
 
 mod cluster;
 pub mod conformance;
+mod faults;
+
+mod rng;
 
 // The public interface is:
 pub use crate::cluster::{Cluster, ClusterBuilder, ClusterError};
+pub use crate::faults::{ActiveFault, Fault, Faults, FaultyTransport, Injected, Message, UnknownMessage};
 pub use crate::network::{ActiveRule, InFlight, MemoryNetwork, MemoryTransport, NetworkBuilder, Rule, Stage};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rpc_core::wire::Header;
 
-use super::rng::Rng;
 use super::rule::{Fate, Rules};
+use crate::rng::Rng;
 
 #[derive(Debug)]
 pub(super) struct Conditions {

@@ -4,7 +4,6 @@ mod conditions;
 mod flight;
 mod inspect;
 mod link;
-mod rng;
 mod rule;
 mod transport;
 

@@ -7,7 +7,7 @@ use rpc_core::Kind;
 use rpc_core::wire::{Header, frame};
 
 use super::MemoryNetwork;
-use super::rng::Rng;
+use crate::rng::Rng;
 
 /// Picks frames and says what happens to them.
 ///

@@ -1,0 +1,286 @@
+//! The faults that are in force: counts what passes, and decides.
+//!
+//! - **FT-1, repeatable.** What befalls a message depends on the seed, the fault, the pair of workers and how many such
+//!   messages passed between the two before, and on nothing else: no clock, no order between pairs, no draw of others.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use rpc_core::{Outcome, Response};
+
+use super::fault::{Action, Fault, Passing, Victim};
+use super::message::Message;
+use crate::rng::Rng;
+
+/// How many injections are listed; older ones are only counted.
+pub(super) const LISTED_MAX: usize = 4_096;
+
+/// A message that a fault has acted on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Injected {
+    /// Number of the fault, in the order of [`Faults::add`](super::Faults::add), from 0.
+    pub fault: u64,
+    /// The sender.
+    pub from: String,
+    /// The receiver.
+    pub to: String,
+    /// What it was about.
+    pub message: Message,
+    /// Whether it was the answer.
+    pub is_reply: bool,
+    /// Which of those that the fault picks between the two, from 1.
+    pub nth: u64,
+}
+
+/// What is to be done with a message.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    Pass,
+    Fail(Answer),
+    Delay(Duration),
+    Drop,
+    Duplicate,
+    Reorder,
+    Cut,
+    Partition,
+    Kill(Victim),
+    Abort,
+}
+
+/// The answer in place of the handler's.
+#[derive(Clone, Debug)]
+pub(super) struct Answer(pub(super) Response);
+
+impl PartialEq for Answer {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.outcome == other.0.outcome && self.0.body.payload == other.0.body.payload
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Plan {
+    seed: u64,
+    faults: BTreeMap<u64, Added>,
+    next: u64,
+    injected: VecDeque<Injected>,
+}
+
+#[derive(Debug)]
+struct Added {
+    fault: Fault,
+    /// By sender and receiver. As many as the group has pairs.
+    pairs: BTreeMap<(String, String), Count>,
+    fired: u64,
+    spared: u64,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    seen: u64,
+    fired: u64,
+}
+
+impl Plan {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, faults: BTreeMap::new(), next: 0, injected: VecDeque::new() }
+    }
+
+    pub(super) fn add(&mut self, fault: Fault) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        let added = Added { fault, pairs: BTreeMap::new(), fired: 0, spared: 0 };
+        self.faults.insert(id, added);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: u64) {
+        self.faults.remove(&id);
+    }
+
+    pub(super) fn fired(&self, id: u64) -> u64 {
+        self.faults.get(&id).map_or(0, |added| added.fired)
+    }
+
+    pub(super) fn spared(&self, id: u64) -> u64 {
+        self.faults.get(&id).map_or(0, |added| added.spared)
+    }
+
+    pub(super) fn injected(&self) -> Vec<Injected> {
+        self.injected.iter().cloned().collect()
+    }
+
+    /// Those that have not acted, in words.
+    pub(super) fn unfired(&self) -> Vec<String> {
+        let silent = self.faults.iter().filter(|(_, added)| added.fired == 0);
+        silent
+            .map(|(id, added)| {
+                let seen: u64 = added.pairs.values().map(|count| count.seen).sum();
+                format!("fault {id} ({}) never acted; it has picked {seen} messages", added.fault)
+            })
+            .collect()
+    }
+
+    /// The first fault that acts decides.
+    pub(super) fn judge(&mut self, passing: &Passing<'_>) -> Verdict {
+        for (id, added) in &mut self.faults {
+            if !added.fault.picks(passing) {
+                continue;
+            }
+            let Some((nth, mut rng)) = added.draw(self.seed, *id, passing) else { continue };
+            if self.injected.len() == LISTED_MAX {
+                self.injected.pop_front();
+            }
+            self.injected.push_back(Injected {
+                fault: *id,
+                from: passing.from.to_owned(),
+                to: passing.to.to_owned(),
+                message: passing.message,
+                is_reply: passing.is_reply,
+                nth,
+            });
+            return added.verdict(passing, &mut rng);
+        }
+        Verdict::Pass
+    }
+}
+
+impl Added {
+    /// Counts a message; if the fault acts on it, which one it is and further chance.
+    fn draw(&mut self, seed: u64, id: u64, passing: &Passing<'_>) -> Option<(u64, Rng)> {
+        let Fault { skip, times, every, probability, .. } = self.fault;
+        let count = self.pairs.entry((passing.from.to_owned(), passing.to.to_owned())).or_default();
+        count.seen += 1;
+        let mut rng = Rng::new(mixed(seed, id, passing, count.seen));
+        let numbered = count.seen > skip && (count.seen - skip).is_multiple_of(every);
+        if !numbered || count.fired >= times || !rng.chance(probability) {
+            return None;
+        }
+        if !self.fault.may_act_on(passing) {
+            self.spared += 1;
+            return None;
+        }
+        count.fired += 1;
+        self.fired += 1;
+        Some((count.seen, rng))
+    }
+
+    fn verdict(&self, passing: &Passing<'_>, rng: &mut Rng) -> Verdict {
+        match &self.fault.action {
+            Action::Fail(response) if passing.is_reply && response.outcome == Outcome::Overloaded => {
+                // It is too late for the handler not to have run.
+                Verdict::Fail(Answer(Response::failed(Outcome::BadResult, &[super::fault::PRETENDED_BOUND])))
+            }
+            Action::Fail(response) => Verdict::Fail(Answer(response.clone())),
+            Action::Delay(range) => Verdict::Delay(rng.duration(*range.start(), *range.end())),
+            Action::Drop => Verdict::Drop,
+            Action::Duplicate => Verdict::Duplicate,
+            Action::Reorder => Verdict::Reorder,
+            Action::Cut => Verdict::Cut,
+            Action::Partition => Verdict::Partition,
+            Action::Kill(victim) => Verdict::Kill(*victim),
+            Action::Abort => Verdict::Abort,
+        }
+    }
+}
+
+/// Where the chance of one message begins: all that it may depend on (FT-1).
+fn mixed(seed: u64, id: u64, passing: &Passing<'_>, seen: u64) -> u64 {
+    let mut mixed = seed;
+    let mut mix = |value: u64| mixed = Rng::new(mixed ^ value).next_u64();
+    mix(id);
+    for name in [passing.from, passing.to] {
+        mix(name.len() as u64);
+        name.bytes().for_each(|byte| mix(u64::from(byte)));
+    }
+    mix(seen);
+    mixed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passing<'a>(from: &'a str, to: &'a str, message: Message) -> Passing<'a> {
+        Passing { from, to, message, method: 0, is_reply: false, has_handles: false }
+    }
+
+    fn drops(plan: &mut Plan, from: &str, to: &str, messages: usize) -> Vec<bool> {
+        (0..messages).map(|_| plan.judge(&passing(from, to, Message::Call)) == Verdict::Drop).collect()
+    }
+
+    /// FT-1
+    #[test]
+    fn what_other_pairs_do_changes_nothing() {
+        let plan = || {
+            let mut plan = Plan::new(7);
+            plan.add(Fault::drop().probability(0.5));
+            plan
+        };
+        let (mut quiet, mut busy) = (plan(), plan());
+        let alone = drops(&mut quiet, "a", "b", 64);
+        let mut beside = Vec::new();
+        for _ in 0..64 {
+            drops(&mut busy, "b", "a", 3);
+            beside.extend(drops(&mut busy, "a", "b", 1));
+        }
+        assert_eq!(alone, beside);
+        assert_ne!(alone, drops(&mut quiet, "a", "b", 64), "later messages have other luck");
+        let mut other = Plan::new(8);
+        other.add(Fault::drop().probability(0.5));
+        assert_ne!(alone, drops(&mut other, "a", "b", 64), "so has another seed");
+        let hits = alone.iter().filter(|hit| **hit).count();
+        assert!((16..48).contains(&hits), "{hits} of 64");
+    }
+
+    #[test]
+    fn each_pair_is_counted_by_itself() {
+        let mut plan = Plan::new(0);
+        let id = plan.add(Fault::drop().nth(2));
+        assert_eq!(drops(&mut plan, "a", "b", 3), [false, true, false]);
+        assert_eq!(drops(&mut plan, "b", "a", 3), [false, true, false]);
+        assert_eq!(plan.fired(id), 2);
+        let nths: Vec<u64> = plan.injected().iter().map(|injected| injected.nth).collect();
+        assert_eq!(nths, [2, 2]);
+    }
+
+    #[test]
+    fn first_every_and_skip_choose_by_number() {
+        let chosen = |fault: Fault| {
+            let mut plan = Plan::new(0);
+            plan.add(fault);
+            let hits = drops(&mut plan, "a", "b", 8);
+            (1..).zip(hits).filter(|(_, hit)| *hit).map(|(nth, _)| nth).collect::<Vec<u32>>()
+        };
+        assert_eq!(chosen(Fault::drop().first(2)), [1, 2]);
+        assert_eq!(chosen(Fault::drop().every(3)), [3, 6]);
+        assert_eq!(chosen(Fault::drop().skip(1).every(3).first(1)), [4]);
+        assert_eq!(chosen(Fault::drop().probability(0.0)), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn a_fault_picks_by_message_and_names_what_it_never_met() {
+        let mut plan = Plan::new(0);
+        let calls = plan.add(Fault::drop().on(Message::Call).to("b"));
+        plan.add(Fault::fail().on(Message::Fetch).from("c").nth(2));
+        assert_eq!(plan.judge(&passing("a", "b", Message::References)), Verdict::Pass);
+        assert_eq!(plan.judge(&passing("a", "c", Message::Call)), Verdict::Pass);
+        assert_eq!(plan.judge(&passing("a", "b", Message::Call)), Verdict::Drop);
+        assert_eq!(plan.judge(&passing("c", "a", Message::Fetch)), Verdict::Pass);
+        assert_eq!(plan.fired(calls), 1);
+        let unfired = plan.unfired();
+        assert_eq!(unfired, ["fault 1 (fails fetch from c) never acted; it has picked 1 messages"]);
+    }
+
+    #[test]
+    fn what_has_references_is_spared_where_they_would_be_lost() {
+        let mut plan = Plan::new(0);
+        let twice = plan.add(Fault::duplicate());
+        let failed = plan.add(Fault::fail().replies());
+        let request = Passing { has_handles: true, ..passing("a", "b", Message::Call) };
+        assert_eq!(plan.judge(&request), Verdict::Pass);
+        assert_eq!(plan.judge(&Passing { is_reply: true, ..request }), Verdict::Pass);
+        assert_eq!((plan.spared(twice), plan.spared(failed)), (1, 1));
+        assert_eq!((plan.fired(twice), plan.fired(failed)), (0, 0));
+    }
+}
