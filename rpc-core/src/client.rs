@@ -12,7 +12,7 @@ use crate::call_scope::CallScope;
 use crate::codec::{Codecs, Encoded};
 use crate::context::CallContext;
 use crate::error::{CallError, Failure, ReferenceError};
-use crate::function::{FunctionId, RemoteFunction};
+use crate::function::{FunctionId, Gates, RemoteFunction};
 use crate::future::{CallInfo, Callee, RpcFuture};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::{Body, Kind, Request};
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     /// Weak: it has a client itself.
     desk: OnceLock<Weak<dyn HandleDesk>>,
     trace_source: OnceLock<TraceSource>,
+    /// Of the functions that this worker serves.
+    gates: Gates,
 }
 
 /// What the calls that are made here and now are children of, if a tracing system knows.
@@ -83,6 +85,7 @@ impl Client {
             waiters: AtomicUsize::new(0),
             desk: OnceLock::new(),
             trace_source: OnceLock::new(),
+            gates: Gates::default(),
         };
         let client = Self { shared: Arc::new(shared), own_timeout: None };
         client.set_rpc_timeout(RPC_TIMEOUT_DEFAULT);
@@ -118,6 +121,11 @@ impl Client {
     /// returns whether this is it.
     pub fn set_desk(&self, desk: Weak<dyn HandleDesk>) -> bool {
         self.shared.desk.set(desk).is_ok()
+    }
+
+    /// What lets calls of this worker's functions through that have a limit.
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.shared.gates
     }
 
     /// Who counts the handles, if somebody does.
@@ -166,10 +174,19 @@ impl Client {
         function: F,
         args: F::Args,
     ) -> RpcFuture<F::Output, F::Error> {
+        self.call(&to.into(), function, &args)
+    }
+
+    /// As [`rpc_async`](Self::rpc_async), for arguments that may be needed once more.
+    pub(crate) fn call<F: RemoteFunction>(
+        &self,
+        target: &Target<'_>,
+        function: F,
+        args: &F::Args,
+    ) -> RpcFuture<F::Output, F::Error> {
         let _: F = function;
-        let target = to.into();
-        let (to, reply) = match self.shared.agent.group().find(&target) {
-            Ok(worker) => (Callee::Member(worker.id), self.send::<F>(worker.id, &args)),
+        let (to, reply) = match self.shared.agent.group().find(target) {
+            Ok(worker) => (Callee::Member(worker.id), self.send::<F>(worker.id, args)),
             Err(unknown) => {
                 let failure = Failure::unknown_worker(&unknown.known);
                 (Callee::Named(WorkerName::unchecked(&unknown.target)), Reply::ready(Err(failure)))

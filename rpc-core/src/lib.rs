@@ -53,6 +53,7 @@ mod error;
 mod function;
 mod future;
 mod reply;
+mod retry;
 
 mod agent;
 mod anteroom;
@@ -87,9 +88,9 @@ pub use crate::context::{CallContext, Cancelled, Host};
 pub use crate::engine::{EngineConfig, StartError, TransportAgent};
 pub use crate::error::{CallError, CreationError, Failure, HandlerRan, Never, ReferenceError, Violation};
 pub use crate::function::{
-    BoxFuture, Decision, FunctionBody, FunctionEntry, FunctionHandler, FunctionId, FunctionTable, Gatekeeper,
-    Keeper, Kept, RemoteFunction, ResultLike, Serving, Slot, SlotRead, SlotWrite, Stored, StoredRead,
-    TableError, in_place, kept,
+    BoxFuture, CallLimit, Decision, FunctionBody, FunctionEntry, FunctionHandler, FunctionId, FunctionTable,
+    Gatekeeper, Keeper, Kept, RemoteFunction, ResultLike, Serving, Slot, SlotRead, SlotWrite, Stored,
+    StoredRead, TableError, in_place, kept,
 };
 pub use crate::future::{CallHook, RpcFuture};
 pub use crate::info::{
@@ -99,6 +100,7 @@ pub use crate::info::{
 pub use crate::message::{Body, Kind, Outcome, Request, Response};
 pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf};
 pub use crate::reply::{CallControl, Promise, Reply, ReplyResult};
+pub use crate::retry::{Retried, Retry, RetryBudget, RetryingClient};
 pub use crate::security::{
     Fingerprint, Identity, InvalidToken, JOIN_TOKEN_CHARS_MAX, JOIN_TOKEN_CHARS_MIN, JoinToken, LinkSecurity,
     Protection,
@@ -120,5 +122,5 @@ pub use crate::worker::{
 pub mod macro_support {
     pub use inventory;
 
-    pub use crate::{BoxFuture, FunctionBody, FunctionEntry, Never, RemoteFunction, ResultLike};
+    pub use crate::{BoxFuture, CallLimit, FunctionBody, FunctionEntry, Never, RemoteFunction, ResultLike};
 }

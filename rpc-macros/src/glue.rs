@@ -1,7 +1,7 @@
 //! Tokens that the expansions of functions and methods have in common.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use crate::ast::Function;
@@ -25,24 +25,24 @@ pub(crate) fn output_and_error(function: &Function, support: &TokenStream) -> (T
                 quote_spanned!(at=> <#result as #support::ResultLike>::Error),
             )
         }
-        None => (function.output(), quote!(#support::Never)),
+        None => (function.value_type().into_token_stream(), quote!(#support::Never)),
     }
 }
 
 /// The closure that takes what `head` names and the tuple of the arguments, makes `call` and gives a
-/// `Result`, as a future for an `async fn`.
+/// `Result`, as a future where the value has to be waited for.
 pub(crate) fn run(
     function: &Function,
     head: &TokenStream,
     call: &TokenStream,
     support: &TokenStream,
 ) -> TokenStream {
-    let awaiting = function.is_async().then(|| quote!(.await));
+    let awaiting = function.is_awaited().then(|| quote!(.await));
     let result = match function.result_type() {
         Some(_) => quote!(#support::ResultLike::into_result(#call #awaiting)),
         None => quote!(::core::result::Result::Ok(#call #awaiting)),
     };
-    if function.is_async() {
+    if function.is_awaited() {
         boxed(function, head, &quote!(async move { #result }))
     } else {
         quote!(#head #result)

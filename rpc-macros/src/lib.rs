@@ -68,6 +68,28 @@ mod methods;
 /// | `fn` | on a thread of its own, from a pool that grows on demand; it may block |
 /// | `async fn` | in place up to its first wait, then as a task; it must not block |
 /// | `fn` with `inline` | in place, between reading two messages: for what is short and never blocks |
+/// | `fn` that returns a future | as `async fn`; the caller gets what the future resolves to |
+///
+/// A future is recognised by its name: `RpcFuture<T>`, which is the call of another worker, `impl Future<Output = T>`,
+/// `BoxFuture<'static, T>`, `Pin<Box<dyn Future<Output = T> + Send>>`. The reply goes out when it completes, and no thread
+/// is held meanwhile (torch's `async_execution`):
+///
+/// ```
+/// # use rpc::{RpcFuture, Worker};
+/// # #[rpc::function]
+/// # fn add(a: f64, b: f64) -> f64 { a + b }
+/// #[rpc::function]
+/// fn add_on(to: String, a: f64, b: f64) -> RpcFuture<f64> {
+///     Worker::current().rpc_async(&to, add, (a, b))
+/// }
+///
+/// #[rpc::function]
+/// fn add_three(to: String, [a, b, c]: [f64; 3]) -> impl Future<Output = Result<f64, rpc::CallError>> {
+///     let worker = Worker::current();
+///     let and = async move |sum, more| worker.rpc_async(&to, add, (sum, more)).await;
+///     async move { and(and(a, b).await?, c).await }
+/// }
+/// ```
 ///
 /// If the return type is called `Result` (`Result<T, E>`, `io::Result<T>`, an alias of yours with that
 /// name), then `E` is the function's own error: the caller gets `Result<T, CallError<E>>`. Any other type
@@ -75,6 +97,15 @@ mod methods;
 ///
 /// # Options
 /// - **`inline`**: see above.
+/// - **`idempotent`**: to run it twice is as good as once. A call of it through `retrying(..)` is repeated also when nobody
+///   knows whether it ran; a call of another function only when it surely did not.
+/// - **`max_concurrency = 4`**: so many calls of it run at a time on a worker, whoever made them. Others wait their turn,
+///   without a thread, and until their deadline; **`max_waiting = 16`** of them (without it 1,024). Beyond that a call fails as
+///   `Failure::Overloaded`, and the function has not run. One that waits for a call of its own on the same worker,
+///   with every turn taken, waits until its deadline.
+/// - **`instances(f32, f64)`**: for a generic function, the types for which other workers can call it, as `total::<f32>`. With
+///   several parameters each instance is a tuple, `instances((f32, u8), (f64, u8))`. The types are part of the name on
+///   the wire, `my_app::total<f32>`. Here the function is for all types that it ever was for.
 /// - **`name = "shop::add"`**: the name on the wire. Without it, it is the path of the module and the name
 ///   of the function, `my_app::math::add`. Names are unique in a program, and two functions of one name
 ///   inside the bodies of two functions of one module are not: give one of them another.
@@ -124,8 +155,9 @@ mod methods;
 /// - Arguments and result are owned and implement serde's `Serialize` and `Deserialize`: they come from
 ///   another process. `String` instead of `&str`, `Vec<T>` instead of `&[T]`. At most 16 arguments.
 /// - The future of an `async fn` is `Send`.
-/// - No methods ([`methods`](macro@methods) is for those), no functions in `impl` blocks, no type or lifetime
-///   parameters, no `impl Trait`, no `const`, `unsafe` or `extern`.
+/// - No methods and no functions in `impl` blocks ([`methods`](macro@methods) is for those), no lifetime parameters, no
+///   `impl Trait` but for a future as the result, no `const`, `unsafe` or `extern`. Type parameters need `instances`, which
+///   in turn stands at the level of a module, not in the body of another function.
 /// - The name stands for a unit struct. So no local variable can have it where it is in scope
 ///   (`let add = add(1.0, 2.0);` does not compile), and no type or module beside it. Where a function is
 ///   asked for as a value, write `*add`: `numbers.map(*double)`. `#[must_use]` and `#[track_caller]` have
@@ -219,6 +251,37 @@ pub fn function(options: TokenStream, item: TokenStream) -> TokenStream {
 /// On a method:
 /// - **`#[rpc(inline)]`**: see above.
 /// - **`#[rpc(skip)]`**: it is not for other workers, and none of the restrictions below is for it.
+/// - **`#[rpc(function = new_counter)]`**: it can be called without a reference, as a function of that name, which stands
+///   beside the block. This is for what has no `self`; and for methods whose value is to travel along, as the first
+///   argument: those with `self`, and those with `&self`, which can be called in both ways. `idempotent`, `max_concurrency` and
+///   `max_waiting` may stand beside it, as for [`function`](macro@function).
+///
+/// ```
+/// # use rpc::prelude::*;
+/// #[derive(Serialize, Deserialize)]
+/// struct Point(f64, f64);
+///
+/// #[rpc::methods]
+/// impl Point {
+///     #[rpc(function = point_at, idempotent)]
+///     fn at(x: f64, y: f64) -> Self {
+///         Self(x, y)
+///     }
+///
+///     #[rpc(function = norm)]
+///     fn norm(&self) -> f64 {
+///         self.0.hypot(self.1)
+///     }
+/// }
+///
+/// async fn calls(worker: &Worker) -> Result<(), CallError> {
+///     let point: RRef<Point> = worker.remote("worker1", point_at, (3.0, 4.0))?; // as `Point::at` is called here
+///     let there: f64 = point.rpc_async().norm().await?; // on the value, where it is
+///     let elsewhere: f64 = worker.rpc_async("worker2", norm, (Point(3.0, 4.0),)).await?; // on a copy
+///     # assert_eq!(there, elsewhere);
+///     Ok(())
+/// }
+/// ```
 ///
 /// # What it expands to
 /// ```
@@ -311,7 +374,8 @@ pub fn function(options: TokenStream, item: TokenStream) -> TokenStream {
 /// # Restrictions
 /// - The type is [`Send`] and [`Sync`] and borrows nothing. It is not generic, but the block can be that of one
 ///   of its instances: `impl Shard<f32>`. One block of a type has the attribute; a trait's has not.
-/// - A method takes `&self` or `&mut self`; one that takes neither is refused unless it has `#[rpc(skip)]`.
+/// - A method takes `&self` or `&mut self`; one that takes neither is refused unless it has `#[rpc(skip)]` or
+///   `#[rpc(function = ..)]`.
 /// - Otherwise as for [`function`](macro@function): arguments and result are owned and have serde, and the
 ///   result is `Sync`, because `remote` keeps it where several threads may read it. No type or lifetime
 ///   parameters, no `impl Trait`, no `const`, `unsafe` or `extern`.

@@ -7,23 +7,48 @@ use syn::{
     TypeNever, TypeReference,
 };
 
-use crate::ast::{Function, is};
+use crate::ast::{Function, FutureType, is};
 use crate::problems::Problems;
 
 /// How many arguments there can be: serde goes no further with tuples.
 const ARGS_MAX: usize = 16;
 
-/// Finds what stands in the way of a call from another worker, but for `self`.
+/// Finds what stands in the way of a call from another worker, but for `self` and for type parameters.
 pub(crate) fn check(problems: &mut Problems, function: &Function, inline: Option<Span>) {
-    check_kind(problems, &function.sig, inline);
-    check_generics(problems, &function.sig.generics);
+    check_kind(problems, &function.sig);
+    check_waiting(problems, function, inline);
     check_args(problems, function);
-    if let ReturnType::Type(_, returned) = &function.sig.output {
-        Types { problems, side: Side::Result }.visit_type(returned);
+    Types { problems, side: Side::Result }.visit_type(&function.value_type());
+}
+
+/// `inline` is for what never waits, and an `async fn` has a value that is no future.
+fn check_waiting(problems: &mut Problems, function: &Function, inline: Option<Span>) {
+    match inline {
+        Some(inline) if function.is_async() => problems.add_at(
+            inline,
+            "`inline` is for `fn`: an `async fn` is polled in place anyway, and spawned if it waits",
+        ),
+        Some(inline) if function.is_awaited() => problems.add_at(
+            inline,
+            "`inline` is for functions that return their value: a future is polled in place anyway, and spawned if \
+             it waits",
+        ),
+        _ => {}
+    }
+    if let ReturnType::Type(_, returned) = &function.sig.output
+        && function.is_async()
+        && FutureType::of(returned).is_some()
+    {
+        let noun = problems.subject.noun;
+        let message = format_args!(
+            "the value of an `async` {noun} cannot be a future, which is of no use elsewhere: await it here, or \
+             leave out `async`"
+        );
+        problems.add(returned, message);
     }
 }
 
-fn check_kind(problems: &mut Problems, sig: &Signature, inline: Option<Span>) {
+fn check_kind(problems: &mut Problems, sig: &Signature) {
     let noun = problems.subject.noun;
     if let Some(constness) = &sig.constness {
         problems.add(constness, format_args!("a {noun} cannot be `const`: it runs on another worker"));
@@ -38,37 +63,41 @@ fn check_kind(problems: &mut Problems, sig: &Signature, inline: Option<Span>) {
         problems
             .add(abi, format_args!("a {noun} cannot be `extern`: it is called by its name, not by its ABI"));
     }
-    if let (Some(inline), true) = (inline, sig.asyncness.is_some()) {
-        problems.add_at(
-            inline,
-            "`inline` is for `fn`: an `async fn` is polled in place anyway, and spawned if it waits",
-        );
-    }
 }
 
-fn check_generics(problems: &mut Problems, generics: &Generics) {
+/// Refuses all parameters; `way_out` is for those that are types.
+pub(crate) fn check_generics(problems: &mut Problems, generics: &Generics, way_out: &str) {
     let noun = problems.subject.noun;
     for param in &generics.params {
         match param {
-            GenericParam::Type(_) | GenericParam::Const(_) => problems.add(
+            GenericParam::Type(_) => problems.add(
                 param,
                 format_args!(
-                    "a {noun} cannot be generic: other workers call it by its name alone; write one for each \
-                     type"
+                    "a {noun} cannot be generic: other workers call it by its name alone; {way_out}"
                 ),
             ),
-            GenericParam::Lifetime(_) => problems.add(
+            GenericParam::Const(_) => problems.add(
                 param,
                 format_args!(
-                    "a {noun} cannot have lifetime parameters: its arguments come from another process"
+                    "a {noun} cannot be generic: other workers call it by its name alone; write one for each value"
                 ),
             ),
+            GenericParam::Lifetime(_) => check_lifetime(problems, param),
         }
     }
     // With parameters there, the clause is about them and has been answered for.
     if let (Some(clause), true) = (&generics.where_clause, generics.params.is_empty()) {
         problems.add(clause, format_args!("a {noun} cannot have a `where` clause"));
     }
+}
+
+/// Refuses a lifetime among the parameters.
+pub(crate) fn check_lifetime(problems: &mut Problems, param: &GenericParam) {
+    let noun = problems.subject.noun;
+    problems.add(
+        param,
+        format_args!("a {noun} cannot have lifetime parameters: its arguments come from another process"),
+    );
 }
 
 fn check_args(problems: &mut Problems, function: &Function) {

@@ -185,8 +185,9 @@ pub use rpc_core::futures;
 pub use rpc_core::futures::SharedFuture;
 pub use rpc_core::{
     BackendRegistry, CallContext, CallError, CallScope, Client, Codec, Codecs, Decision, EngineConfig,
-    Failure, FunctionTable, HandlerRan, JSON, JoinToken, MESSAGEPACK, Never, POSTCARD, ReferenceError,
-    RpcFuture, Shutdown, Store, Target, Tensor, TraceParent, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
+    Failure, FunctionTable, HandlerRan, JSON, JoinToken, MESSAGEPACK, Never, POSTCARD, ReferenceError, Retry,
+    RetryBudget, RetryingClient, RpcFuture, Shutdown, Store, Target, Tensor, TraceParent, UnknownWorker,
+    WorkerId, WorkerInfo, WorkerName,
 };
 pub use rpc_macros::{function, methods};
 pub use rpc_rendezvous::MemoryStore;
@@ -240,6 +241,6 @@ pub fn blocking_init(name: impl Into<String>) -> Result<Worker, InitError> {
 /// What the macros of this framework expand to. Not part of the public interface.
 #[doc(hidden)]
 pub mod macro_support {
-    pub use rpc_core::{FunctionBody, FunctionEntry, RemoteFunction};
+    pub use rpc_core::{CallLimit, FunctionBody, FunctionEntry, RemoteFunction};
     pub use rpc_rref::macro_support::*;
 }

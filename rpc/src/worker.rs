@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use rpc_core::futures::{FutureError, Scope, Settable, SharedFuture};
 use rpc_core::{
     Agent, CallContext, CallError, Client, Failure, FunctionEntry, FunctionHandler, FunctionTable,
-    Gatekeeper, Host, Kind, ReferenceError, RemoteFunction, RpcFuture, Shutdown, Store, Target,
-    UnknownWorker, WorkerId, WorkerInfo, timeout_or_forever,
+    Gatekeeper, Host, Kind, ReferenceError, RemoteFunction, Retry, RetryingClient, RpcFuture, Shutdown,
+    Store, Target, UnknownWorker, WorkerId, WorkerInfo, timeout_or_forever,
 };
 use rpc_rendezvous::{Joined, OpenStore};
 use rpc_rref::{LeakPolicy, RRef, RRefList, Registry, StartError};
@@ -348,6 +348,25 @@ impl Worker {
         E: From<FutureError> + Send + Sync + 'static,
     {
         self.client.promise()
+    }
+
+    /// Makes calls that are repeated, as `retry` says, when that does no harm and may help: the function surely did not
+    /// run, or is marked `#[rpc::function(idempotent)]`.
+    ///
+    /// ```
+    /// # use rpc::{prelude::*, Retry};
+    /// #[rpc::function(idempotent)]
+    /// fn lookup(key: String) -> Option<u64> {
+    ///     # let _ = key;
+    ///     None
+    /// }
+    ///
+    /// # async fn example(worker: Worker) -> Result<(), CallError> {
+    /// let found = worker.retrying(Retry::default()).rpc_async("worker1", lookup, ("key".into(),)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn retrying(&self, retry: Retry) -> RetryingClient {
+        self.client.retrying(retry)
     }
 
     /// A handle whose calls wait `timeout`; zero is for ever. Other handles keep theirs.

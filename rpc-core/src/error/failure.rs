@@ -139,11 +139,11 @@ pub enum Failure {
     Departed,
     /// A bound was reached, here or there.
     #[error(
-        "the bound {bound} = {limit} is reached; {}; wait for calls to finish, or raise it in its EngineConfig",
+        "the bound {bound} = {limit} is reached; {}; wait for calls to finish, or raise it in its EngineConfig or #[rpc::function(..)]",
         HandlerRan::No
     )]
     Overloaded {
-        /// Name of the bound, as in [`EngineConfig`](crate::EngineConfig).
+        /// Name of the bound, as in [`EngineConfig`](crate::EngineConfig); `max_waiting of ..` for that of a function.
         bound: String,
         /// Its value.
         limit: u64,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::handler::{Sink, serve};
-use super::{FunctionId, RemoteFunction, Serving};
+use super::handler::{Sink, serve_as_told};
+use super::{CallLimit, FunctionId, RemoteFunction, Serving};
 use crate::agent::Served;
 
 /// A function as the table holds it. `#[rpc::function]` submits one at link time.
@@ -12,6 +12,8 @@ pub struct FunctionEntry {
     name: &'static str,
     signature: &'static str,
     id: FunctionId,
+    idempotent: bool,
+    limit: Option<CallLimit>,
     pub(super) serve: fn(Serving, Sink) -> Served,
 }
 
@@ -22,7 +24,9 @@ impl FunctionEntry {
             name: F::NAME,
             signature: F::SIGNATURE,
             id: FunctionId::new(F::NAME, F::SIGNATURE),
-            serve: serve::<F>,
+            idempotent: F::IDEMPOTENT,
+            limit: F::LIMIT,
+            serve: serve_as_told::<F>(),
         }
     }
 
@@ -34,6 +38,16 @@ impl FunctionEntry {
     /// The signature as its source spells it.
     pub const fn signature(&self) -> &'static str {
         self.signature
+    }
+
+    /// Whether to run it twice is as good as once.
+    pub const fn is_idempotent(&self) -> bool {
+        self.idempotent
+    }
+
+    /// How many calls of it a worker runs at a time; `None` for as many as come.
+    pub const fn limit(&self) -> Option<CallLimit> {
+        self.limit
     }
 
     /// What stands for it on the wire.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use super::gatekeeper::Gatekeeper;
 use super::keep::{Keeper, Kept, Slot};
+use super::limit::serve_limited;
 use super::serving::{Arguments, Serving};
 use super::table::Miss;
 use super::{BoxFuture, FunctionBody, FunctionEntry, FunctionId, FunctionTable, RemoteFunction, ResultOf};
@@ -44,7 +45,8 @@ impl FunctionHandler {
         Self { gatekeeper: Some(gatekeeper), ..self }
     }
 
-    /// A handler for functions that need no host.
+    /// A handler for functions that need no host. Those with a [`CallLimit`](crate::CallLimit) do: the host's client
+    /// counts their calls, and without one they are refused.
     pub fn without_host(table: Arc<FunctionTable>, codecs: Arc<Codecs>) -> Self {
         Self::new(table, codecs, Weak::<Client>::new())
     }
@@ -119,7 +121,7 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    fn failed(self, response: Response) -> Response {
+    pub(super) fn failed(self, response: Response) -> Response {
         match self {
             Self::Caller => response,
             Self::Keeper(keeper) => keeper.keep(Kept::Failed(response)),
@@ -144,8 +146,21 @@ where
     }
 }
 
-/// Serves one call of `F`; a [`FunctionEntry`] holds this with `F` erased.
-pub(super) fn serve<F: RemoteFunction>(mut serving: Serving, sink: Sink) -> Served {
+/// What serves a call of `F`; a [`FunctionEntry`] holds it with `F` erased. A function without a limit is not asked
+/// for one with each call.
+pub(super) const fn serve_as_told<F: RemoteFunction>() -> fn(Serving, Sink) -> Served {
+    if F::LIMIT.is_some() { serve_in_turn::<F> } else { serve::<F> }
+}
+
+fn serve_in_turn<F: RemoteFunction>(serving: Serving, sink: Sink) -> Served {
+    match F::LIMIT {
+        Some(limit) => serve_limited::<F>(limit, serving, sink, serve::<F>),
+        None => serve::<F>(serving, sink),
+    }
+}
+
+/// Serves one call of `F`.
+fn serve<F: RemoteFunction>(mut serving: Serving, sink: Sink) -> Served {
     match F::BODY {
         // Also where it had to wait for its arguments, and runs in a task.
         FunctionBody::Inline(body) => Served::Now(in_place(|| run::<F>(&mut serving, sink, body))),

@@ -6,6 +6,7 @@ mod gatekeeper;
 mod handler;
 mod id;
 mod keep;
+mod limit;
 pub(crate) mod panic;
 mod serving;
 mod table;
@@ -21,6 +22,8 @@ pub use self::gatekeeper::{Decision, Gatekeeper};
 pub use self::handler::{FunctionHandler, in_place, kept};
 pub use self::id::FunctionId;
 pub use self::keep::{Keeper, Kept, Slot, SlotRead, SlotWrite, Stored, StoredRead};
+pub use self::limit::CallLimit;
+pub(crate) use self::limit::Gates;
 pub use self::serving::Serving;
 pub use self::table::{FunctionTable, TableError};
 
@@ -64,6 +67,11 @@ pub trait RemoteFunction: Copy + Send + Sync + 'static {
     const SIGNATURE: &'static str;
     /// How it runs.
     const BODY: FunctionBody<Self::Args, Self::Output, Self::Error>;
+    /// Whether to run it twice is as good as once, so that a call may be [repeated](crate::Retry) of which nobody knows
+    /// whether it ran.
+    const IDEMPOTENT: bool = false;
+    /// How many calls of it a worker runs at a time; `None` for as many as come.
+    const LIMIT: Option<CallLimit> = None;
 }
 
 /// What a function of `F` ends with.

@@ -1,25 +1,24 @@
 //! What a valid function becomes. Calls into `macro_support` only: the logic is in `rpc-core`.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 
-use crate::ast::{Function, is, named};
-use crate::attr::Options;
+use crate::ast::{Function, FutureKind, is, named};
+use crate::attr::{CallOptions, Options};
 use crate::{glue, signature};
 
-/// The unit struct and everything that hangs on it.
-pub(crate) fn expand(function: &Function, options: &Options) -> TokenStream {
+/// The unit struct and everything that hangs on it; `wire_name` is an expression.
+pub(crate) fn expand(function: &Function, options: &Options, wire_name: &TokenStream) -> TokenStream {
     let unit_struct = unit_struct(function);
     let cfgs = named(&function.attrs, &["cfg"]);
-    let deprecated = named(&function.attrs, &["deprecated"]);
-    let allow_deprecated = (!deprecated.is_empty()).then(|| quote!(#[allow(deprecated)]));
+    let allow_deprecated = allow_deprecated(function);
 
     let support = options.support();
     let name = &function.sig.ident;
     let body = body(function);
     let deref = deref(function, &support);
-    let remote_function = remote_function(function, options, &support);
+    let remote_function = remote_function(function, options, &quote!(#name), wire_name);
     quote! {
         #unit_struct
 
@@ -34,8 +33,22 @@ pub(crate) fn expand(function: &Function, options: &Options) -> TokenStream {
     }
 }
 
+pub(super) fn allow_deprecated(function: &Function) -> Option<TokenStream> {
+    let deprecated = named(&function.attrs, &["deprecated"]);
+    (!deprecated.is_empty()).then(|| quote!(#[allow(deprecated)]))
+}
+
 fn unit_struct(function: &Function) -> TokenStream {
-    let (vis, name) = (&function.vis, &function.sig.ident);
+    let (vis, name, attrs) = (&function.vis, &function.sig.ident, type_attrs(function));
+    quote! {
+        #attrs
+        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+        #vis struct #name;
+    }
+}
+
+/// What stands above the type that stands for the function.
+pub(super) fn type_attrs(function: &Function) -> TokenStream {
     let attrs = named(&function.attrs, &["doc", "deprecated", "cfg", "allow", "warn", "deny"]);
     // Only below documentation: alone it would silence `missing_docs`.
     let documented = function.attrs.iter().any(|attr| is(attr, &["doc"]));
@@ -46,10 +59,8 @@ fn unit_struct(function: &Function) -> TokenStream {
     quote! {
         #(#attrs)*
         #declaration
-        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
         #[allow(non_camel_case_types, reason = "it stands for a function and has its name")]
         #[allow(dead_code, reason = "other workers can call it")]
-        #vis struct #name;
     }
 }
 
@@ -79,19 +90,10 @@ fn body(function: &Function) -> TokenStream {
 /// effect, unless the call is made through a trait. The reference makes `*add` a value.
 fn deref(function: &Function, support: &TokenStream) -> TokenStream {
     let name = &function.sig.ident;
-    let types = function.args().map(|arg| &arg.ty);
-    let (returned, callee) = if function.is_async() {
-        let (args, output) = (function.arg_names(), function.output());
-        let callee = glue::boxed(function, &quote!(|#(#args),*|), &quote!(#name::#name(#(#args),*)));
-        (quote!(-> #support::BoxFuture<'static, #output>), callee)
-    } else {
-        (function.sig.output.to_token_stream(), quote!(#name::#name))
-    };
+    let (target, callee) = callable(function, support);
     quote! {
         impl ::core::ops::Deref for #name {
-            type Target = &'static (
-                dyn ::core::ops::Fn(#(#types),*) #returned + ::core::marker::Send + ::core::marker::Sync
-            );
+            type Target = #target;
             fn deref(&self) -> &Self::Target {
                 const FUNCTION: <#name as ::core::ops::Deref>::Target = &#callee;
                 &FUNCTION
@@ -100,40 +102,89 @@ fn deref(function: &Function, support: &TokenStream) -> TokenStream {
     }
 }
 
-fn remote_function(function: &Function, options: &Options, support: &TokenStream) -> TokenStream {
+/// The type of the function as a `&dyn Fn`, and a value of it without the `&`. A future without a name is boxed.
+pub(super) fn callable(function: &Function, support: &TokenStream) -> (TokenStream, TokenStream) {
     let name = &function.sig.ident;
+    let types = function.args().map(|arg| &arg.ty);
+    let is_opaque = function.returned_future().is_some_and(|future| future.kind == FutureKind::Opaque);
+    let (returned, callee) = if function.is_async() || is_opaque {
+        let (args, value) = (function.arg_names(), function.value_type());
+        let callee = glue::boxed(function, &quote!(|#(#args),*|), &quote!(#name::#name(#(#args),*)));
+        (quote!(-> #support::BoxFuture<'static, #value>), callee)
+    } else {
+        (function.sig.output.to_token_stream(), quote!(#name::#name))
+    };
+    let target = quote! {
+        &'static (dyn ::core::ops::Fn(#(#types),*) #returned + ::core::marker::Send + ::core::marker::Sync)
+    };
+    (target, callee)
+}
+
+/// The trait, for the type `stands_for`.
+pub(super) fn remote_function(
+    function: &Function,
+    options: &Options,
+    stands_for: &TokenStream,
+    wire_name: &TokenStream,
+) -> TokenStream {
+    let support = options.support();
     let args = glue::args_type(function);
-    let wire_name = wire_name(name, options);
     let signature = signature::signature(None, function);
-    let (output, error) = glue::output_and_error(function, support);
-    let body = body_value(function, options, support);
+    let (output, error) = glue::output_and_error(function, &support);
+    let body = body_value(function, options, stands_for, &support);
+    let calls = call_options(&options.calls, &support);
     quote! {
-        impl #support::RemoteFunction for #name {
+        impl #support::RemoteFunction for #stands_for {
             type Args = #args;
             type Output = #output;
             type Error = #error;
             const NAME: &'static str = #wire_name;
             const SIGNATURE: &'static str = #signature;
             const BODY: #support::FunctionBody<Self::Args, Self::Output, Self::Error> = #body;
+            #calls
         }
     }
 }
 
-fn wire_name(name: &Ident, options: &Options) -> TokenStream {
+/// The constants that have defaults, as far as they differ.
+fn call_options(calls: &CallOptions, support: &TokenStream) -> TokenStream {
+    let idempotent = calls.idempotent.map(|_| {
+        quote!(
+            const IDEMPOTENT: bool = true;
+        )
+    });
+    let limit = calls.max_concurrency.as_ref().map(|running| {
+        let waiting = calls.max_waiting.as_ref().map(|waiting| quote!(.waiting(#waiting)));
+        quote! {
+            const LIMIT: ::core::option::Option<#support::CallLimit> =
+                ::core::option::Option::Some(#support::CallLimit::new(#running) #waiting);
+        }
+    });
+    quote!(#idempotent #limit)
+}
+
+/// The name on the wire, as an expression.
+pub(crate) fn wire_name(function: &Function, options: &Options) -> TokenStream {
     match &options.name {
         Some(given) => given.to_token_stream(),
         None => {
-            let name = name.unraw().to_string();
+            let name = function.sig.ident.unraw().to_string();
             quote!(::core::concat!(::core::module_path!(), "::", #name))
         }
     }
 }
 
 /// The value of `BODY`.
-fn body_value(function: &Function, options: &Options, support: &TokenStream) -> TokenStream {
+fn body_value(
+    function: &Function,
+    options: &Options,
+    stands_for: &TokenStream,
+    support: &TokenStream,
+) -> TokenStream {
     let (name, args) = (&function.sig.ident, function.arg_names());
-    let run = glue::run(function, &quote!(|(#(#args,)*)|), &quote!(#name::#name(#(#args),*)), support);
-    if function.is_async() {
+    let call = quote!(<#stands_for>::#name(#(#args),*));
+    let run = glue::run(function, &quote!(|(#(#args,)*)|), &call, support);
+    if function.is_awaited() {
         quote!(#support::FunctionBody::Async(#run))
     } else if options.inline.is_some() {
         quote!(#support::FunctionBody::Inline(#run))
@@ -151,7 +202,7 @@ mod tests {
     /// The attributes of the struct, of the block and of the function inside, as text.
     fn attrs_of_expanded(source: &str) -> [Vec<String>; 3] {
         let function = syn::parse_str::<Function>(source).unwrap();
-        let expanded = syn::parse2::<File>(expand(&function, &Options::default())).unwrap();
+        let expanded = syn::parse2::<File>(expand(&function, &Options::default(), &quote!("f"))).unwrap();
         let [Item::Struct(unit_struct), Item::Const(block)] = &expanded.items[..] else {
             panic!("a struct and a block, not {} items", expanded.items.len());
         };

@@ -2,10 +2,10 @@
 
 use proc_macro2::Span;
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Error, Meta, Result};
+use syn::{Attribute, Error, Ident, Meta, Result};
 
 use crate::ast::is;
-use crate::attr::{flag, set};
+use crate::attr::{CallOptions, flag, set};
 
 /// What the user asked for, for one method.
 #[derive(Default)]
@@ -14,6 +14,10 @@ pub(crate) struct MethodOptions {
     pub(crate) inline: Option<Span>,
     /// Where `skip` stands: the method is not for other workers.
     pub(crate) skip: Option<Span>,
+    /// The name by which it can be called as a function of its own.
+    pub(crate) function: Option<Ident>,
+    /// How calls of that function are treated.
+    pub(crate) calls: CallOptions,
 }
 
 impl MethodOptions {
@@ -34,14 +38,33 @@ impl MethodOptions {
             Meta::List(list) if !list.tokens.is_empty() => {
                 attr.parse_nested_meta(|option| self.read(&option))
             }
-            _ => Err(Error::new_spanned(attr, "`#[rpc(..)]` has `inline` or `skip` in its parentheses")),
+            _ => {
+                let message = "`#[rpc(..)]` has `inline`, `skip` or `function = ..` in its parentheses";
+                Err(Error::new_spanned(attr, message))
+            }
         }?;
+        self.check()
+    }
+
+    /// Refuses what means nothing together.
+    fn check(&self) -> Result<()> {
         match (self.inline, self.skip) {
-            (Some(inline), Some(_)) => Err(Error::new(
-                inline,
-                "no other worker calls a method with `skip`, so it cannot be `inline`",
-            )),
-            _ => Ok(()),
+            (Some(inline), Some(_)) => {
+                let message = "no other worker calls a method with `skip`, so it cannot be `inline`";
+                return Err(Error::new(inline, message));
+            }
+            (None, Some(_)) if let Some(function) = &self.function => {
+                let message =
+                    "no other worker calls a method with `skip`, so it is no function for them either";
+                return Err(Error::new(function.span(), message));
+            }
+            _ => {}
+        }
+        match (self.calls.given(), &self.function) {
+            (Some(at), None) => {
+                Err(Error::new(at, "this option is for functions; give `function = ..` as well"))
+            }
+            _ => self.calls.check(),
         }
     }
 
@@ -50,9 +73,22 @@ impl MethodOptions {
             &mut self.inline
         } else if option.path.is_ident("skip") {
             &mut self.skip
+        } else if option.path.is_ident("function") {
+            return set(&mut self.function, function_name(option)?, option);
+        } else if self.calls.read(option)? {
+            return Ok(());
         } else {
-            return Err(option.error("unknown option; there are `inline` and `skip`"));
+            return Err(option.error(
+                "unknown option; there are `inline`, `skip`, `function = ..`, and with that `idempotent`, \
+                 `max_concurrency = ..` and `max_waiting = ..`",
+            ));
         };
         set(place, flag(option)?, option)
     }
+}
+
+fn function_name(option: &ParseNestedMeta<'_>) -> Result<Ident> {
+    let wrong = "this option has the name of the function as its value: `= new_counter`";
+    let Ok(value) = option.value() else { return Err(option.error(wrong)) };
+    value.parse().map_err(|error| Error::new(error.span(), wrong))
 }

@@ -59,7 +59,7 @@ fn remote_method(context: &Context<'_>, remote: &Remote<'_>) -> TokenStream {
     let unit = context.unit(remote);
     let args = glue::args_type(function);
     let (output, error) = glue::output_and_error(function, support);
-    let name = wire_name(context, remote.method.name());
+    let name = wire_name(context.value, context.options, remote.method.name());
     let signature = signature::signature(Some(remote.access.receiver()), function);
     let body = body(context, remote);
     quote! {
@@ -85,15 +85,15 @@ fn remote_method(context: &Context<'_>, remote: &Remote<'_>) -> TokenStream {
 }
 
 /// `crate::module::Type::method`.
-fn wire_name(context: &Context<'_>, method: &Ident) -> TokenStream {
+pub(super) fn wire_name(value: &Type, options: &Options, method: &Ident) -> TokenStream {
     let method = method.unraw().to_string();
-    match &context.options.name {
+    match &options.name {
         Some(given) => {
             let given = given.to_token_stream();
             quote!(::core::concat!(#given, "::", #method))
         }
         None => {
-            let value = signature::type_text(context.value).replace(char::is_whitespace, "");
+            let value = signature::type_text(value).replace(char::is_whitespace, "");
             quote!(::core::concat!(::core::module_path!(), "::", #value, "::", #method))
         }
     }
@@ -106,13 +106,13 @@ fn body(context: &Context<'_>, remote: &Remote<'_>) -> TokenStream {
     let this = Ident::new("value", Span::mixed_site());
     let call = quote!(<#value>::#method(#this, #(#args),*));
     let run = glue::run(function, &quote!(|#this, (#(#args,)*)|), &call, support);
-    let variant = match (remote.access, function.is_async()) {
+    let variant = match (remote.access, function.is_awaited()) {
         (Access::Shared, false) => quote!(Shared),
         (Access::Exclusive, false) => quote!(Exclusive),
         (Access::Shared, true) => quote!(SharedAsync),
         (Access::Exclusive, true) => quote!(ExclusiveAsync),
     };
-    if function.is_async() {
+    if function.is_awaited() {
         quote!(#support::MethodBody::#variant(#run))
     } else {
         let inline = context.options.inline.is_some() || remote.method.options.inline.is_some();

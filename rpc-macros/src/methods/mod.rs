@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::Error;
 
-use crate::attr::Options;
+use crate::attr::{On, Options};
 
 // Reading order: what comes in, what is refused, what goes out.
 mod ast;
@@ -11,6 +11,7 @@ mod attr;
 mod valid;
 
 mod expand;
+mod functions;
 mod proxy;
 
 /// The block and what makes its methods callable from other workers, or the errors.
@@ -18,7 +19,7 @@ mod proxy;
 /// A method that cannot be called is an error, and is missing from the proxies; the others are there, so
 /// that one mistake is not an error at each call as well.
 pub(crate) fn methods(options: TokenStream, item: TokenStream) -> TokenStream {
-    let (options, wrong_option) = Options::parse(options);
+    let (options, wrong_option) = Options::parse(options, On::Methods);
     let mut tokens = match ast::Block::parse(item.clone()) {
         Ok(block) => expanded(&block, &options),
         Err(error) => {
@@ -40,6 +41,7 @@ fn expanded(block: &ast::Block, options: &Options) -> TokenStream {
     let (remote, wrong) = valid::check_methods(block);
     tokens.extend(expand::expand(&block.head, &remote, options));
     tokens.extend(wrong.map(Error::into_compile_error));
+    tokens.extend(functions::expand(block, options));
     tokens
 }
 

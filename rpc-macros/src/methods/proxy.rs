@@ -131,7 +131,7 @@ fn proxy_method(context: &Context<'_>, remote: &Remote<'_>, way: Way) -> TokenSt
 }
 
 /// The arguments' own names where they have one, for those who read the signature.
-fn visible_arg_names(function: &Function) -> Vec<Ident> {
+pub(super) fn visible_arg_names(function: &Function) -> Vec<Ident> {
     let name = |(at, pat): (usize, &Pat)| match pat {
         Pat::Ident(named) if named.by_ref.is_none() && named.subpat.is_none() => named.ident.clone(),
         _ => format_ident!("arg{at}", span = Span::mixed_site()),

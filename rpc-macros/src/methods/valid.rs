@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use quote::ToTokens;
 use syn::visit::{self, Visit};
-use syn::{Error, GenericParam, Lifetime, Result, Type};
+use syn::{Error, GenericParam, Lifetime, ReceiverKind, Result, Type};
 
 use super::ast::{Access, Block, Head, Method};
 use crate::ast::ungrouped;
@@ -66,12 +66,22 @@ pub(crate) fn check_methods(block: &Block) -> (Vec<Remote<'_>>, Option<Error>) {
         if method.options.skip.is_some() {
             continue;
         }
+        // Without a value to call it on it is a function and nothing else.
+        if method.options.function.is_some() && !is_for_references(method) {
+            continue;
+        }
         match check(method, &block.head.ty) {
             Ok(access) => remote.push(Remote { method, access }),
             Err(error) => all.push(error),
         }
     }
     (remote, all.finish().err())
+}
+
+/// Whether it takes `self` by reference, in whatever way.
+fn is_for_references(method: &Method) -> bool {
+    let receiver = method.function.sig.receiver();
+    receiver.is_some_and(|receiver| !matches!(receiver.kind, ReceiverKind::Value))
 }
 
 fn check(method: &Method, value: &Type) -> Result<Access> {
@@ -81,13 +91,14 @@ fn check(method: &Method, value: &Type) -> Result<Access> {
         problems.push(error.clone());
     }
     valid::check(&mut problems, &method.function, method.options.inline);
+    valid::check_generics(&mut problems, &method.function.sig.generics, "write one for each type");
     problems.finish().and(access)
 }
 
 fn access(method: &Method, value: &Type) -> Result<Access> {
     let Some(receiver) = method.function.sig.receiver() else {
-        let message = "without `self` there is no value to call this on: make it a `#[rpc::function]` outside \
-                       of the block";
+        let message = "without `self` there is no value to call this on: give it a name as a function, \
+                       `#[rpc(function = new_counter)]`";
         return Err(SUBJECT.error(method.name(), message));
     };
     Access::of(receiver, value).ok_or_else(|| {
