@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: reads texts as data, and finds those that have stopped being true.
 
 mod invariants;
+mod scenarios;
 mod source;
 mod versions;
 
@@ -13,6 +14,9 @@ use crate::tidy::source::Source;
 
 /// Above this many lines a file is probably more than one idea. A warning only.
 const LINES_MAX: usize = 700;
+
+/// Names a scenario for each thing that it says.
+const PARITY: &str = "docs/torch-parity.md";
 
 /// Checks the workspace at `root`.
 ///
@@ -35,6 +39,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         Ok(changelog) => versions::changelog_lacks(&changelog, &manifest),
         Err(error) => vec![format!("{error:#}")],
     });
+
+    // It may be missing in a part of the workspace that is checked alone.
+    if let Ok(parity) = read(PARITY) {
+        findings.extend(scenarios::absent(PARITY, &parity, &sources));
+    }
 
     for source in sources.iter().filter(|source| source.text.lines().count() > LINES_MAX) {
         let count = source.text.lines().count();
