@@ -26,10 +26,12 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
 use crate::agent::timeout_or_forever;
+use crate::call_scope::CallScope;
 use crate::client::Client;
 use crate::context::CallContext;
 use crate::error::{CallError, Failure, HandlerRan, Never};
 use crate::function::{BoxFuture, RemoteFunction};
+use crate::future::RpcFuture;
 use crate::worker::{Target, WorkerId};
 
 /// How often, when and at whose cost calls are repeated.
@@ -199,8 +201,7 @@ impl RetryingClient {
         args: F::Args,
     ) -> Retried<F::Output, F::Error> {
         let attempts = self.attempts(to);
-        let (client, to) = (attempts.client(&self.client), attempts.target());
-        let first = client.call(&to, function, &args);
+        let first = attempts.make(&self.client, function, &args);
         let this = self.clone();
         Retried(Box::pin(this.go_on(attempts, first, function, args)))
     }
@@ -208,7 +209,7 @@ impl RetryingClient {
     async fn go_on<F: RemoteFunction>(
         self,
         mut attempts: Attempts,
-        first: crate::RpcFuture<F::Output, F::Error>,
+        first: RpcFuture<F::Output, F::Error>,
         function: F,
         args: F::Args,
     ) -> Result<F::Output, CallError<F::Error>> {
@@ -221,7 +222,7 @@ impl RetryingClient {
             let Some(delay) = attempts.next(&self.retry.budget) else { return Err(error) };
             attempts.log(F::NAME, &error, delay);
             tokio::time::sleep(delay).await;
-            let next = attempts.client(&self.client).call(&attempts.target(), function, &args);
+            let next = attempts.make(&self.client, function, &args);
             result = next.await;
         }
     }
@@ -229,7 +230,7 @@ impl RetryingClient {
     /// Calls `function` on `to` and blocks this thread until it is done.
     ///
     /// # Errors
-    /// Those of the last attempt, and [`Failure::WouldBlock`] (see [`RpcFuture::wait`](crate::RpcFuture::wait)).
+    /// Those of the last attempt, and [`Failure::WouldBlock`] (see [`RpcFuture::wait`]).
     pub fn rpc_sync<'t, F: RemoteFunction>(
         &self,
         to: impl Into<Target<'t>>,
@@ -238,8 +239,7 @@ impl RetryingClient {
     ) -> Result<F::Output, CallError<F::Error>> {
         let mut attempts = self.attempts(to);
         loop {
-            let client = attempts.client(&self.client);
-            let error = match client.call(&attempts.target(), function, &args).wait() {
+            let error = match attempts.make(&self.client, function, &args).wait() {
                 Err(error) if repeatable::<F>(&error) => error,
                 result => return result,
             };
@@ -262,6 +262,7 @@ impl RetryingClient {
                 Ok(worker) => Ok(worker.id),
                 Err(_) => Err(target.to_string()),
             },
+            scope: CallScope::current(),
             deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             attempt_timeout: self.retry.attempt_timeout,
             delays: self.retry.delays.build(),
@@ -274,6 +275,8 @@ impl RetryingClient {
 struct Attempts {
     /// The text that names nobody fails with the first attempt.
     to: Result<WorkerId, String>,
+    /// In which the call was made, wherever its future is polled.
+    scope: CallScope,
     deadline: Option<Instant>,
     attempt_timeout: Option<Duration>,
     delays: ExponentialBackoff,
@@ -281,6 +284,17 @@ struct Attempts {
 }
 
 impl Attempts {
+    /// Makes the next attempt, in the time that is left.
+    fn make<F: RemoteFunction>(
+        &self,
+        client: &Client,
+        function: F,
+        args: &F::Args,
+    ) -> RpcFuture<F::Output, F::Error> {
+        let client = self.client(client);
+        self.scope.run(|| client.call(&self.target(), function, args))
+    }
+
     fn target(&self) -> Target<'_> {
         match &self.to {
             Ok(id) => Target::Rank(i64::from(id.0)),
@@ -354,7 +368,7 @@ fn may_pass(failure: &Failure) -> bool {
 /// The value of a call that may be repeated.
 ///
 /// # Cancel safety
-/// Dropping it detaches from the attempt that is under way, as dropping an [`RpcFuture`](crate::RpcFuture) does, and no
+/// Dropping it detaches from the attempt that is under way, as dropping an [`RpcFuture`] does, and no
 /// other is made.
 #[must_use = "the first attempt is made without, but no other"]
 pub struct Retried<T, E>(BoxFuture<'static, Result<T, CallError<E>>>);

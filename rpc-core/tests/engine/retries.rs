@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rpc_core::{Failure, HandlerRan, Retry, RetryBudget};
+use rpc_core::{CallContext, CallScope, Failure, HandlerRan, Retry, RetryBudget, TraceParent};
 use rpc_macros::function;
 use rpc_testing::{Cluster, Rule};
 use tokio::time::Instant;
@@ -31,6 +31,11 @@ async fn bad(kind: u32) -> Result<u32, String> {
     BAD.fetch_add(1, Ordering::Relaxed);
     assert!(kind == 0, "as told");
     Err("no".into())
+}
+
+#[function(crate = "rpc_core", idempotent, inline)]
+fn trace() -> Option<String> {
+    CallContext::current()?.trace().map(|parent| parent.to_string())
 }
 
 fn retry() -> Retry {
@@ -105,6 +110,18 @@ async fn what_would_be_the_same_again_is_not_repeated() {
     assert!(matches!(nobody.failure(), Some(Failure::UnknownWorker { .. })));
     let late = cluster.client("worker0").with_timeout(Duration::from_millis(5)).retrying(retry());
     assert!(late.rpc_async("worker1", sleep_ms, (50,)).await.unwrap_err().is_timeout());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_is_in_the_scope_of_the_call() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let cluster = Cluster::new(2).await;
+    let client = cluster.client("worker0").retrying(retry());
+    let lost = cluster.network().add(Rule::fail().replies().times(1));
+    let scope = CallScope::new().trace(TRACE.parse::<TraceParent>().unwrap());
+    let call = scope.run(|| client.rpc_async("worker1", trace, ()));
+    assert_eq!(call.await.unwrap().as_deref(), Some(TRACE));
+    assert_eq!(lost.hits(), 1);
 }
 
 #[test]
