@@ -17,7 +17,7 @@ async fn who_has_no_token_is_no_link_whatever_it_says() {
     // As a worker says it, with its name: longer than the first words of the exchange.
     let hello = [&hello().header.to_bytes()[..], &[0; 64]].concat();
     for words in [&hello[..], b"GET / HTTP/1.1\r\n\r\nand more, to be long enough for one", &[0xff; 4096]] {
-        assert_eq!(say(&far, words).await, [], "a word that is no exchange has no answer");
+        assert_eq!(say(&far, words).await, [0_u8; 0], "a word that is no exchange has no answer");
     }
     // The first words of the exchange get a nonce, and guesses no more than a verdict.
     let mut guess = b"RPCTOKEN\x01".to_vec();
@@ -88,7 +88,7 @@ async fn who_stops_in_the_middle_or_goes_on_too_early_is_no_link() {
     let mut half = knock(&far).await;
     tokio::io::AsyncWriteExt::write_all(&mut half, b"RPCTOKEN\x01half of it").await.expect("it listens");
     tokio::io::AsyncWriteExt::shutdown(&mut half).await.expect("it is open");
-    assert_eq!(heard(&mut half).await, []);
+    assert_eq!(heard(&mut half).await, [0_u8; 0]);
     let mut eager = b"RPCTOKEN\x01".to_vec();
     eager.extend_from_slice(&[7; 32]);
     eager.extend_from_slice(&hello().header.to_bytes());

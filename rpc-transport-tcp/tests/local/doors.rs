@@ -35,7 +35,7 @@ async fn who_has_no_token_hears_nothing_and_is_no_link() {
         let _it_may_close_meanwhile = stranger.write_all(words).await;
         let mut heard = Vec::new();
         let _end_or_reset = soon(stranger.read_to_end(&mut heard)).await;
-        assert_eq!(heard, []);
+        assert_eq!(heard, [0_u8; 0]);
     }
     honest(&near, &far).await;
 }
