@@ -360,6 +360,7 @@ fn may_pass(failure: &Failure) -> bool {
         | Failure::TooLarge { .. }
         | Failure::ShutDown
         | Failure::Reference(_)
+        | Failure::Future(_)
         | Failure::WouldBlock
         | Failure::Denied { .. } => false,
     }
