@@ -114,6 +114,12 @@ pub trait LinkSender: fmt::Debug + Send + Sync + 'static {
     /// Writes what is queued.
     fn flush(&self);
 
+    /// Whether what [`flush`](Self::flush) writes leaves only when a task of the transport has had its turn. A reader
+    /// that has more to read then lets other tasks run after a flush.
+    fn writes_in_task(&self) -> bool {
+        false
+    }
+
     /// Bytes queued and not yet given to the system.
     fn queued_bytes(&self) -> u64;
 

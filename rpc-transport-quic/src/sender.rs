@@ -25,6 +25,11 @@ impl LinkSender for QuicSender {
         self.0.flush();
     }
 
+    /// The connection's own task makes datagrams of it.
+    fn writes_in_task(&self) -> bool {
+        true
+    }
+
     fn queued_bytes(&self) -> u64 {
         self.0.queued_bytes()
     }

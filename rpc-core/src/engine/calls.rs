@@ -16,14 +16,15 @@ use crate::reply::{Promise, ReplyCell};
 pub(super) const CONTROL_IN_FLIGHT_MAX: usize = 64;
 
 /// A slab of calls. An id is a slot and the slot's generation, so that a late reply never meets the next
-/// call of its slot.
+/// call of its slot. The lowest free slot is taken, so that ids show the peer how much is in flight
+/// ([`Pace`](super::pace::Pace)).
 ///
 /// A call that was given up after it was sent keeps its slot and its promise until the peer's reply is in: it
 /// counts here for as long as there, and the handles in a late reply find their way.
 #[derive(Debug, Default)]
 pub(super) struct CallTable {
     slots: Vec<Slot>,
-    free: Option<u32>,
+    free: FreeSlots,
     len: usize,
     /// How many of them are of control kinds.
     control: usize,
@@ -38,13 +39,41 @@ pub(super) struct CallTable {
 #[derive(Debug)]
 struct Slot {
     generation: u32,
-    content: Content,
+    call: Option<Call>,
 }
 
-#[derive(Debug)]
-enum Content {
-    Free { next: Option<u32> },
-    Call(Call),
+/// A bit for each slot that is free.
+#[derive(Debug, Default)]
+struct FreeSlots {
+    words: Vec<u64>,
+    /// No word before this one has a bit.
+    first: usize,
+}
+
+impl FreeSlots {
+    /// Takes the lowest.
+    fn take(&mut self) -> Option<u32> {
+        let words = self.words.iter_mut().enumerate().skip(self.first);
+        for (at, word) in words {
+            if *word != 0 {
+                self.first = at;
+                let bit = word.trailing_zeros();
+                *word &= *word - 1;
+                return Some(at as u32 * u64::BITS + bit); // slots are numbered in 32 bits
+            }
+        }
+        self.first = self.words.len();
+        None
+    }
+
+    fn put(&mut self, slot: u32) {
+        let at = (slot / u64::BITS) as usize;
+        if at >= self.words.len() {
+            self.words.resize(at + 1, 0);
+        }
+        self.words[at] |= 1 << (slot % u64::BITS);
+        self.first = self.first.min(at);
+    }
 }
 
 /// One call in flight.
@@ -105,19 +134,15 @@ impl CallTable {
         self.len += 1;
         self.run += 1;
         self.control += usize::from(call.kind.is_control());
-        let content = Content::Call(call);
-        match self.free {
+        match self.free.take() {
             Some(index) => {
                 let slot = &mut self.slots[index as usize];
-                if let Content::Free { next } = slot.content {
-                    self.free = next;
-                }
-                slot.content = content;
+                slot.call = Some(call);
                 id(index, slot.generation)
             }
             None => {
                 let index = self.slots.len() as u32; // `in_flight_max` is far below 2^32
-                self.slots.push(Slot { generation: 1, content });
+                self.slots.push(Slot { generation: 1, call: Some(call) });
                 id(index, 1)
             }
         }
@@ -125,10 +150,7 @@ impl CallTable {
 
     /// The call of this id, unless it was given up.
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Call> {
-        match &mut self.slot_mut(id)?.content {
-            Content::Call(call) if !call.given_up => Some(call),
-            _ => None,
-        }
+        self.slot_mut(id)?.call.as_mut().filter(|call| !call.given_up)
     }
 
     /// Whether somebody still waits for this call.
@@ -139,16 +161,10 @@ impl CallTable {
 
     /// Takes a call out whose reply has come, or that was never sent; `None` for an id that stands for nothing.
     pub(super) fn remove(&mut self, id: u64) -> Option<Call> {
-        let index = id as u32;
-        let free = self.free;
         let slot = self.slot_mut(id)?;
-        if matches!(slot.content, Content::Free { .. }) {
-            return None;
-        }
-        let content = std::mem::replace(&mut slot.content, Content::Free { next: free });
+        let call = slot.call.take()?;
         slot.generation = slot.generation.wrapping_add(1);
-        let Content::Call(call) = content else { return None };
-        self.free = Some(index);
+        self.free.put(id as u32);
         self.len -= 1;
         if self.run > 0 {
             self.last_run = std::mem::take(&mut self.run);
@@ -169,10 +185,9 @@ impl CallTable {
 
     /// All calls with their ids, those given up included.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Call)> {
-        (0_u32..).zip(&self.slots).filter_map(|(index, slot)| match &slot.content {
-            Content::Call(call) => Some((id(index, slot.generation), call)),
-            Content::Free { .. } => None,
-        })
+        (0_u32..)
+            .zip(&self.slots)
+            .filter_map(|(index, slot)| Some((id(index, slot.generation), slot.call.as_ref()?)))
     }
 
     /// Takes out everything that was sent on `link`.
@@ -186,11 +201,7 @@ impl CallTable {
     }
 
     fn take_where(&mut self, hit: impl Fn(&Call) -> bool) -> Vec<Call> {
-        let ids: Vec<u64> = (0_u32..)
-            .zip(&self.slots)
-            .filter(|(_, slot)| matches!(&slot.content, Content::Call(call) if hit(call)))
-            .map(|(index, slot)| id(index, slot.generation))
-            .collect();
+        let ids: Vec<u64> = self.iter().filter(|(_, call)| hit(call)).map(|(id, _)| id).collect();
         ids.into_iter().filter_map(|id| self.remove(id)).collect()
     }
 
@@ -199,7 +210,7 @@ impl CallTable {
         let mut expired = Vec::new();
         let mut earliest: Option<Instant> = None;
         for (index, slot) in (0_u32..).zip(&self.slots) {
-            let Content::Call(Call { deadline: Some(deadline), given_up: false, .. }) = &slot.content else {
+            let Some(Call { deadline: Some(deadline), given_up: false, .. }) = &slot.call else {
                 continue;
             };
             if *deadline <= now {
@@ -242,6 +253,24 @@ mod tests {
         assert!(table.remove(first).is_none());
         assert!(table.is_live(second));
         assert!(table.remove(99).is_none() && table.remove(u64::MAX).is_none());
+    }
+
+    #[test]
+    fn the_lowest_free_slot_is_taken() {
+        let mut table = CallTable::default();
+        let mut ids: Vec<u64> = (0..200).map(|_| table.insert(call(1))).collect();
+        for slot in [150, 3, 70] {
+            assert!(table.remove(ids[slot]).is_some());
+        }
+        for slot in [3, 70, 150, 200] {
+            let id = table.insert(call(1));
+            assert_eq!(id as u32, slot);
+            if let Some(before) = ids.get_mut(slot as usize) {
+                assert_ne!(std::mem::replace(before, id), id, "of another generation");
+            }
+        }
+        assert_eq!(table.take_all().len(), 201);
+        assert_eq!(table.insert(call(1)) as u32, 0);
     }
 
     #[test]

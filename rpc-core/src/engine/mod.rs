@@ -37,6 +37,7 @@ mod handlers;
 mod handshake;
 mod info;
 mod leave;
+mod pace;
 mod peer;
 mod pool;
 mod reader;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::handlers::AtHand;
+use super::pace::Pace;
 use super::peer::{Peer, timeout_of};
 use super::service::{self, AnswerTo, Origin};
 use super::shared::Shared;
@@ -16,9 +17,6 @@ use crate::wire::frame;
 
 /// Frames handled before other tasks of the runtime get their turn.
 const BATCH: usize = 256;
-/// Frames after which the clock is read again, which is a good part of what a small request costs. So the time of a
-/// request may begin as many requests early as this.
-const CLOCK_EVERY: usize = 16;
 
 /// Reads `link` in a task of its own until it ends.
 pub(super) fn start(shared: &Arc<Shared>, peer: &Arc<Peer>, link: Link, number: u32) {
@@ -31,6 +29,7 @@ pub(super) fn start(shared: &Arc<Shared>, peer: &Arc<Peer>, link: Link, number: 
         receiver: link.receiver,
         number,
         handlers: AtHand::default(),
+        pace: Pace::new(),
         cause: "the engine stopped reading it".into(),
     };
     shared.spawn(reader.run());
@@ -45,6 +44,7 @@ pub(super) struct Reader {
     /// Of the requests on this link.
     pub(super) origin: Arc<Origin>,
     pub(super) handlers: AtHand,
+    pace: Pace,
     cause: String,
 }
 
@@ -77,32 +77,44 @@ impl Reader {
         }
     }
 
-    /// Handles what has come. The answers of one batch leave in one flush.
+    /// Handles what has come. Its answers leave in shares (see [`Pace`]), and the last ones when there is no more.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.shared.mark_driver_thread();
         let mut now = Instant::now();
-        for frames in 1..=BATCH {
-            if frames % CLOCK_EVERY == 0 {
-                now = Instant::now();
-            }
-            let handled = match self.receiver.poll_recv(cx) {
+        self.pace.begin(now);
+        for _ in 0..BATCH {
+            let (call, handled) = match self.receiver.poll_recv(cx) {
                 Poll::Pending => {
                     self.sender.flush();
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(Some(frame))) => self.handle(frame, now),
+                Poll::Ready(Ok(Some(frame))) => (frame.header.call, self.handle(frame, now)),
                 Poll::Ready(Ok(None)) => return Poll::Ready(End::Closed),
-                Poll::Ready(Err(LinkError::Violation(violation))) => Err(violation),
+                Poll::Ready(Err(LinkError::Violation(violation))) => {
+                    return Poll::Ready(self.violated(violation));
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(error)),
             };
             if let Err(violation) = handled {
-                tracing::warn!(peer = %self.peer.member.info, "closing the link: the peer {violation}");
-                return Poll::Ready(End::Failed(violation.into()));
+                return Poll::Ready(self.violated(violation));
+            }
+            if self.pace.count(call) {
+                now = Instant::now();
+                self.pace.pause(now);
+                self.sender.flush();
+                if self.sender.writes_in_task() {
+                    break;
+                }
             }
         }
         self.sender.flush();
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn violated(&self, violation: Violation) -> End {
+        tracing::warn!(peer = %self.peer.member.info, "closing the link: the peer {violation}");
+        End::Failed(violation.into())
     }
 
     fn handle(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {

@@ -50,3 +50,18 @@ async fn a_thousand_calls_overlap_and_each_gets_its_own_answer() {
     }
     cluster.assert_idle().await;
 }
+
+/// The clock stands still, so that no answer is a slow one.
+#[tokio::test(start_paused = true)]
+async fn answers_leave_in_shares_while_others_are_made() {
+    let cluster = Cluster::new(2).await;
+    let calls: Vec<_> =
+        (0..64).map(|_| cluster.client(0).rpc_async("worker1", answers_waiting, ())).collect();
+    let mut waiting = Vec::new();
+    for call in calls {
+        waiting.push(call.await.unwrap());
+    }
+    let shares = waiting.iter().filter(|bytes| **bytes == 0).count();
+    assert!(shares >= 4, "the caller had little to do meanwhile: {waiting:?}");
+    assert!(shares <= 16, "each left alone: {waiting:?}");
+}

@@ -17,6 +17,12 @@ pub(crate) fn add(a: i64, b: i64) -> i64 {
     a + b
 }
 
+/// Bytes of answers that wait to leave, as this call is served.
+#[function(crate = "rpc_core", inline)]
+pub(crate) fn answers_waiting() -> u64 {
+    here().agent().info().peers.iter().map(|peer| peer.queued_bytes).sum()
+}
+
 #[function(crate = "rpc_core")]
 pub(crate) fn add_blocking(a: i64, b: i64) -> i64 {
     a + b
