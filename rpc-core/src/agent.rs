@@ -115,6 +115,9 @@ pub enum PeerEvent {
     },
     /// The peer has left the group and does not come back.
     Departed,
+    /// There is a new link, and the peer serves other functions than this worker, or others beside them. Told for each
+    /// link; not if one of the two serves none.
+    OtherFunctions,
 }
 
 /// Hears what happens to peers (see [`Agent::watch`]).

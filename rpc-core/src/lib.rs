@@ -88,9 +88,9 @@ pub use crate::context::{CallContext, Cancelled, Host};
 pub use crate::engine::{EngineConfig, StartError, TransportAgent};
 pub use crate::error::{CallError, CreationError, Failure, HandlerRan, Never, ReferenceError, Violation};
 pub use crate::function::{
-    BoxFuture, CallLimit, Decision, FunctionBody, FunctionEntry, FunctionHandler, FunctionId, FunctionTable,
-    Gatekeeper, Keeper, Kept, RemoteFunction, ResultLike, Serving, Slot, SlotRead, SlotWrite, Stored,
-    StoredRead, TableError, in_place, kept,
+    BoxFuture, CallLimit, Decision, FunctionBody, FunctionComparison, FunctionDifference, FunctionEntry,
+    FunctionHandler, FunctionId, FunctionTable, Gatekeeper, Keeper, Kept, OtherSignature, RemoteFunction,
+    ResultLike, Serving, Slot, SlotRead, SlotWrite, Stored, StoredRead, TableError, in_place, kept,
 };
 pub use crate::future::{CallHook, RpcFuture};
 pub use crate::info::{

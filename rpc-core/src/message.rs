@@ -23,6 +23,9 @@ impl Kind {
     pub const SHUTDOWN: Self = Self(0x11);
     /// What those who count references tell each other (see [`handles`](crate::handles)).
     pub const REFERENCES: Self = Self(0x12);
+    /// In what the sender's functions differ from the receiver's (see
+    /// [`FunctionComparison`](crate::FunctionComparison)).
+    pub(crate) const FUNCTIONS: Self = Self(0x19);
     /// First kind that is free for protocols outside of this framework.
     pub const CUSTOM_FIRST: Self = Self(0x80);
     /// Smaller values belong to links (see [`wire`](crate::wire)); no request may carry them.
@@ -43,6 +46,7 @@ impl fmt::Debug for Kind {
             Self::CALL => f.write_str("call"),
             Self::SHUTDOWN => f.write_str("shutdown"),
             Self::REFERENCES => f.write_str("references"),
+            Self::FUNCTIONS => f.write_str("functions"),
             Self(other) => write!(f, "kind {other:#04x}"),
         }
     }

@@ -67,7 +67,7 @@ pub mod report;
 // The public interface is:
 pub use crate::local::{LocalMut, LocalRef, ReadGuard, WriteGuard};
 pub use crate::proto::RRefId;
-pub use crate::registry::{Registry, StartError};
+pub use crate::registry::{PeerReferences, ReferenceInfo, Registry, StartError};
 pub use crate::report::{Leak, LeakPolicy, LeakReport, RRefList};
 pub use crate::rref::{RRef, WeakRRef};
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rpc_core::{AgentInfo, WorkerInfo};
+use rpc_core::{AgentInfo, FunctionDifference, WorkerInfo};
+use rpc_rref::ReferenceInfo;
 use serde::{Deserialize, Serialize};
 
 /// What a worker is doing, from [`Worker::debug_info`](crate::Worker::debug_info).
@@ -23,13 +24,17 @@ pub struct DebugInfo {
     pub functions: u64,
     /// Names of the codecs that it has.
     pub codecs: Vec<String>,
-    /// Calls, requests, peers, links, queues and threads. Functions of this program have their names.
+    /// Calls, requests, peers, links, queues and threads. Functions and methods of this program have their names.
     pub agent: AgentInfo,
+    /// Values, handles, and messages about them.
+    pub references: ReferenceInfo,
+    /// Peers whose functions are not the same as this worker's, as far as links were made to them.
+    pub other_functions: Vec<FunctionDifference>,
 }
 
 impl DebugInfo {
-    /// The same by name, as torch gives it: `requests.active`, `peer.worker1.in_flight` and so on (see
-    /// [`AgentInfo::flat`]).
+    /// The same by name, as torch gives it: `requests.active`, `peer.worker1.in_flight`, `references.owned` and so on
+    /// (see [`AgentInfo::flat`], [`ReferenceInfo::flat`]).
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let own = [
             ("worker", self.worker.to_string()),
@@ -40,6 +45,8 @@ impl DebugInfo {
             ("codecs", self.codecs.join(", ")),
         ];
         let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
-        own.chain(self.agent.flat()).collect()
+        let differ = self.other_functions.iter();
+        let differ = differ.map(|other| (format!("functions.other.{}", other.peer.name), other.to_string()));
+        own.chain(self.agent.flat()).chain(self.references.flat()).chain(differ).collect()
     }
 }

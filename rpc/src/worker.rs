@@ -8,9 +8,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rpc_core::futures::{FutureError, Scope, Settable, SharedFuture};
 use rpc_core::{
-    Agent, CallContext, CallError, Client, Failure, FunctionEntry, FunctionHandler, FunctionTable,
-    Gatekeeper, Host, Kind, ReferenceError, RemoteFunction, Retry, RetryingClient, RpcFuture, Shutdown,
-    Store, Target, UnknownWorker, WorkerId, WorkerInfo, timeout_or_forever,
+    Agent, CallContext, CallError, Client, Failure, FunctionComparison, FunctionEntry, FunctionHandler,
+    FunctionId, FunctionTable, Gatekeeper, Host, Kind, ReferenceError, RemoteFunction, Retry, RetryingClient,
+    RpcFuture, Shutdown, Store, Target, UnknownWorker, WorkerId, WorkerInfo, timeout_or_forever,
 };
 use rpc_rendezvous::{Joined, OpenStore};
 use rpc_rref::{LeakPolicy, RRef, RRefList, Registry, StartError};
@@ -64,6 +64,8 @@ struct Shared {
     functions: Arc<FunctionTable>,
     /// Set once, when the agent begins to serve. Only a worker of somebody else's may have none.
     registry: OnceLock<Arc<Registry>>,
+    /// Set where the registry is.
+    comparison: OnceLock<Arc<FunctionComparison>>,
     leaving: Leaving,
     /// How the leaving of this worker ends; set once it has begun.
     ended: OnceLock<watch::Receiver<Option<Outcome>>>,
@@ -123,10 +125,11 @@ impl Worker {
                 client: client.clone(),
                 functions: Arc::clone(&functions),
                 registry: OnceLock::new(),
+                comparison: OnceLock::new(),
                 leaving,
                 ended: OnceLock::new(),
                 hurried: AtomicBool::new(false),
-                runtime: Some(runtime),
+                runtime: Some(runtime.clone()),
                 membership: Mutex::new(Some(membership)),
             }),
         });
@@ -137,6 +140,8 @@ impl Worker {
         let registry = Registry::start_guarded(&client, Arc::clone(&functions), host.clone(), guard)?;
         // It was empty: this is the only place that fills it.
         let _ = shared.registry.set(registry);
+        let comparison = FunctionComparison::start(client.agent(), Arc::clone(&functions), runtime);
+        let _ = shared.comparison.set(comparison);
         let mut handler = FunctionHandler::new(functions, Arc::clone(client.codecs()), host);
         if let Some(gatekeeper) = gatekeeper {
             handler = handler.guarded(gatekeeper);
@@ -190,6 +195,7 @@ impl Worker {
             client: client.clone(),
             functions: Arc::new(FunctionTable::linked().unwrap_or_default()),
             registry,
+            comparison: OnceLock::new(),
             leaving: Leaving { timeout: SHUTDOWN_TIMEOUT_DEFAULT, leaks: LeakPolicy::default() },
             ended: OnceLock::new(),
             hurried: AtomicBool::new(false),
@@ -452,7 +458,8 @@ impl Worker {
     }
 
     /// What is going on: calls in flight by peer and by function with the oldest of them, queues, messages and bytes
-    /// by peer, links and what they run over, threads. Costs calls nothing until it is asked for.
+    /// by peer, links and what they run over, threads, references. Costs calls nothing until it is asked for; then it
+    /// looks at each call and each reference that there is.
     ///
     /// ```
     /// # use rpc::prelude::*;
@@ -468,11 +475,11 @@ impl Worker {
     /// ```
     pub fn debug_info(&self) -> DebugInfo {
         let functions = &self.shared.functions;
+        let registry = self.shared.registry.get();
         let mut agent = self.agent().info();
-        agent.name_functions(|kind, method| {
-            let entry =
-                functions.iter().find(|entry| kind == Kind::CALL && entry.id().to_wire() == method)?;
-            Some(entry.name().to_owned())
+        agent.name_functions(|kind, method| match kind {
+            Kind::CALL => Some(functions.entry(FunctionId::from_wire(method)).ok()?.name().to_owned()),
+            _ => registry?.name_of(kind, method),
         });
         DebugInfo {
             worker: self.info().clone(),
@@ -482,6 +489,13 @@ impl Worker {
             functions: functions.iter().count() as u64,
             codecs: self.client.codecs().names(),
             agent,
+            references: registry.map(|registry| registry.info()).unwrap_or_default(),
+            other_functions: self
+                .shared
+                .comparison
+                .get()
+                .map(|found| found.differences())
+                .unwrap_or_default(),
         }
     }
 

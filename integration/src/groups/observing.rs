@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use rpc::prelude::*;
-use rpc::rpc_core::LinkState;
-use rpc::{CallScope, TraceParent};
+use rpc::rpc_core::{FunctionBody, FunctionDifference, FunctionEntry, LinkState, RemoteFunction};
+use rpc::{CallScope, Failure, FunctionTable, TraceParent};
 
-use crate::scenario::Scenario;
+use crate::part::Part;
+use crate::scenario::{Scenario, leave};
 
 #[rpc::function]
 async fn hang() {
@@ -27,10 +28,39 @@ async fn nested_traceparent() -> Result<Option<String>, CallError> {
     Worker::current().rpc_async("worker2", traceparent, ()).await
 }
 
+#[rpc::function]
+async fn new_value(n: u64) -> u64 {
+    n
+}
+
+/// How many values the callee has, and how many of them worker0 refers to.
+#[rpc::function(inline)]
+fn values_there() -> (u64, u64) {
+    let references = Worker::current().debug_info().references;
+    let lent = references.peers.iter().find(|peer| peer.worker.id.0 == 0).map_or(0, |peer| peer.lent);
+    (references.owned, lent)
+}
+
+/// [`length`] as another version of the program has it.
+#[derive(Clone, Copy)]
+struct OtherLength;
+
+impl RemoteFunction for OtherLength {
+    type Args = (String,);
+    type Output = u32;
+    type Error = rpc::Never;
+    const NAME: &'static str = length::NAME;
+    const SIGNATURE: &'static str = "fn(String) -> u32";
+    const BODY: FunctionBody<(String,), u32, rpc::Never> =
+        FunctionBody::Inline(|(text,)| Ok(text.len() as u32));
+}
+
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::on_first("observing::debug_info", 2, debug_info),
         Scenario::on_first("observing::traffic_and_links", 2, traffic_and_links),
+        Scenario::on_first("observing::references", 2, references),
+        Scenario::new("observing::other_functions", 2, other_functions),
         Scenario::on_first("observing::traceparent", 3, traced),
     ]
 }
@@ -68,4 +98,56 @@ async fn traced(worker: &Worker) -> Result<()> {
     ensure!(nested.await?.as_deref() == Some(text), "nested calls carry it on");
     ensure!(worker.rpc_async("worker1", traceparent, ()).await?.is_none(), "outside of the scope");
     Ok(())
+}
+
+async fn references(worker: &Worker) -> Result<()> {
+    let theirs: RRef<u64> = worker.remote("worker1", new_value, (7,))?;
+    let again = theirs.clone();
+    ensure!(theirs.to_here().await? == 7);
+    let own: RRef<u64> = worker.remote("worker0", new_value, (8,))?;
+    ensure!(own.to_here().await? == 8);
+    let info = worker.debug_info();
+    let references = &info.references;
+    ensure!((references.used, references.used_handles) == (1, 1), "{references:?}");
+    ensure!((references.owned, references.owned_handles) == (1, 1), "{references:?}");
+    ensure!(info.to_map().get("references.worker1.used").is_some_and(|used| used == "1"), "{info:?}");
+    ensure!(worker.rpc_async("worker1", values_there, ()).await? == (1, 1));
+    drop((theirs, again, own));
+    while worker.rpc_async("worker1", values_there, ()).await? != (0, 0) {}
+    let references = worker.debug_info().references;
+    ensure!((references.used, references.owned) == (0, 0), "{references:?}");
+    Ok(())
+}
+
+/// Rank 1 is another version of the program: `length` has another signature, and `traceparent` is not there.
+async fn other_functions(part: Part) -> Result<()> {
+    let mut builder = part.builder();
+    if part.rank == 1 {
+        let changed = [length::NAME, traceparent::NAME];
+        let mut functions = FunctionTable::new();
+        for entry in FunctionTable::linked()?.iter().filter(|entry| !changed.contains(&entry.name())) {
+            functions.insert(*entry)?;
+        }
+        functions.insert(FunctionEntry::of::<OtherLength>())?;
+        builder = builder.functions(functions);
+    }
+    let worker = builder.init().await?;
+    if part.rank == 0 {
+        let error = worker.rpc_async("worker1", length, (vec![],)).await.err();
+        let failure = error.as_ref().and_then(CallError::failure);
+        ensure!(matches!(failure, Some(Failure::SignatureMismatch { .. })), "{error:?}");
+    }
+    // The answer to what they differ in comes by itself, once there is a link.
+    let difference = loop {
+        match worker.debug_info().other_functions.pop() {
+            Some(difference) => break difference,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let FunctionDifference { signatures, only_here, only_there, more, .. } = &difference;
+    ensure!(*more == 0 && matches!(&signatures[..], [one] if one.name == length::NAME), "{difference:?}");
+    let lacking = if part.rank == 0 { (only_here, only_there) } else { (only_there, only_here) };
+    ensure!(*lacking.0 == [traceparent::NAME] && lacking.1.is_empty(), "{difference:?}");
+    ensure!(difference.to_string().contains("fn(String) -> u32"), "{difference}");
+    leave(&worker).await
 }

@@ -78,8 +78,8 @@ async fn attempt(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Attempt {
     };
     match handshake::dial(shared, peer, &mut link).await {
         Ok(welcome) => {
-            handshake::compare_functions(shared, peer, welcome.digest);
             if install(shared, peer, link, welcome.link) {
+                handshake::compare_functions(shared, peer, welcome.digest);
                 Attempt::Up
             } else {
                 Attempt::Again("the link came too late".into())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::peer::{Peer, Phase};
 use super::shared::Shared;
+use crate::agent::PeerEvent;
 use crate::error::Violation;
 use crate::message::{Body, Kind};
 use crate::proto::links::Verdict;
@@ -140,7 +141,6 @@ fn agree(shared: &Shared, link: &mut Link, hello: &Hello, peer: &Arc<Peer>) -> R
         Welcome { version: PROTOCOL_VERSION, features: 0, link: number, digest: shared.functions_digest };
     send(link, frame::WELCOME, welcome.encode());
     link.receiver.set_limits(limits(shared));
-    compare_functions(shared, peer, hello.digest);
     let replaced = match &state.phase {
         Phase::Up { link, .. } => Some((Arc::clone(link), peer.running.lock().take_all())),
         _ => None,
@@ -153,13 +153,15 @@ fn agree(shared: &Shared, link: &mut Link, hello: &Hello, peer: &Arc<Peer>) -> R
         stop.now();
         peer.link_down(shared, before, "the peer has made a new link");
     }
+    compare_functions(shared, peer, hello.digest);
     Ok(number)
 }
 
-/// Says once for each link that two programs differ: calls between them may fail.
+/// Says once for each link that two programs differ: calls between them may fail. The caller holds no lock.
 pub(super) fn compare_functions(shared: &Shared, peer: &Peer, digest: u64) {
     if digest != shared.functions_digest && digest != 0 && shared.functions_digest != 0 {
-        tracing::debug!(peer = %peer.member.info, "the peer is another program: its functions differ from ours");
+        tracing::debug!(peer = %peer.member.info, "its functions differ from this worker's");
+        shared.watchers.tell(peer.id(), PeerEvent::OtherFunctions);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Functions that other workers may call: the trait that `#[rpc::function]` implements, and the table in
 //! which the callee looks them up.
 
+mod comparison;
 mod entry;
 mod gatekeeper;
 mod handler;
@@ -17,6 +18,7 @@ use std::pin::Pin;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::comparison::{FunctionComparison, FunctionDifference, OtherSignature};
 pub use self::entry::FunctionEntry;
 pub use self::gatekeeper::{Decision, Gatekeeper};
 pub use self::handler::{FunctionHandler, in_place, kept};

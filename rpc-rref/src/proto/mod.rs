@@ -97,7 +97,7 @@ use rpc_core::WorkerId;
 use serde::{Deserialize, Serialize};
 
 pub use self::ids::{RRefId, Registration, Transfer};
-pub use self::table::Table;
+pub use self::table::{Counts, PeerCounts, Table};
 
 /// A message of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -16,6 +16,7 @@
 //! - `wait`: what waits for a value to be there, or to be free.
 //! - `verdict`: whether the owner of a value is gone.
 //! - `trash`: how values are dropped.
+//! - `info`: how much of all that there is, for who asks.
 //! - `chores`: what may block or has to wait is asked of the worker itself, as a request.
 //!
 //! # Locking
@@ -28,6 +29,7 @@ mod create;
 mod desk;
 mod fetch;
 mod handler;
+mod info;
 mod places;
 mod state;
 mod trash;
@@ -48,6 +50,8 @@ use serde::Serialize;
 pub(crate) use self::control::Entry;
 pub(crate) use self::desk::Travelling;
 pub(crate) use self::fetch::{InUse, value_for};
+pub use self::info::{PeerReferences, ReferenceInfo};
+
 pub(crate) use self::handler::REPORT;
 pub(crate) use self::handler::{CREATE_BY_METHOD, METHOD};
 pub(crate) use self::places::{PLACE_BYTES_MAX, Place, PlaceId};

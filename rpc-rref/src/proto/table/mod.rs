@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(super) mod canonical;
+mod counts;
 mod deaths;
 mod owner;
 mod transfers;
@@ -10,6 +11,8 @@ mod user;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rpc_core::WorkerId;
+
+pub use self::counts::{Counts, PeerCounts};
 
 use super::ids::{RRefId, Transfer};
 use super::map::RRefMap;
