@@ -84,6 +84,10 @@
 //! # Ok(()) }
 //! ```
 //!
+//! What all workers do together, or some of them: [`Worker::all_gather`] and [`Worker::barrier`], of all or of a
+//! [`Team`], end with the values of all members, or with an error that says who is missing and why.
+//! [`Worker::broadcast_call`] calls one function on all.
+//!
 //! **It promises** that a call never hangs silently: it has a deadline (60 s unless told otherwise), which
 //! bounds nested calls too, and a dead peer fails its calls promptly. [`CallError`] says who, what, whether
 //! the handler ran and what to do next. **It leaves to you** what happens when a worker dies: the group is
@@ -121,6 +125,7 @@
 //! whole. Both crates underneath are re-exported.
 //!
 //! # Crate features
+//! - **`collectives`** (default): [`Worker::all_gather`], [`Worker::barrier`], [`Worker::team`].
 //! - **`tcp`** (default): the TCP backend, named `tcp`. Without any backend the crate builds, and
 //!   initialising says what is missing.
 //! - **`quic`**: the QUIC backend, named `quic`, picked with [`WorkerBuilder::backend`], `RPC_BACKEND` or
@@ -172,11 +177,16 @@ mod error;
 mod runtime;
 mod security;
 
+#[cfg(feature = "collectives")]
+mod together;
+
 pub mod prelude;
 
 // The public interface is:
 pub use {rpc_core, rpc_rendezvous, rpc_rref};
 
+#[cfg(feature = "collectives")]
+pub use rpc_collectives::{self, Broadcast, Collective, CollectiveError, Team, TeamError};
 #[cfg(feature = "json")]
 pub use rpc_core::Json;
 #[cfg(feature = "messagepack")]

@@ -66,6 +66,9 @@ struct Shared {
     registry: OnceLock<Arc<Registry>>,
     /// Set where the registry is.
     comparison: OnceLock<Arc<FunctionComparison>>,
+    /// As with the registry.
+    #[cfg(feature = "collectives")]
+    collectives: OnceLock<rpc_collectives::Collectives>,
     leaving: Leaving,
     /// How the leaving of this worker ends; set once it has begun.
     ended: OnceLock<watch::Receiver<Option<Outcome>>>,
@@ -126,6 +129,8 @@ impl Worker {
                 functions: Arc::clone(&functions),
                 registry: OnceLock::new(),
                 comparison: OnceLock::new(),
+                #[cfg(feature = "collectives")]
+                collectives: OnceLock::new(),
                 leaving,
                 ended: OnceLock::new(),
                 hurried: AtomicBool::new(false),
@@ -136,6 +141,8 @@ impl Worker {
         let shared = Arc::clone(&stay.shared);
         let host: Arc<dyn Host> = Arc::clone(&shared) as _;
         let host = Arc::downgrade(&host);
+        #[cfg(feature = "collectives")]
+        let _ = shared.collectives.set(rpc_collectives::Collectives::start(&client, host.clone()));
         let guard = gatekeeper.clone();
         let registry = Registry::start_guarded(&client, Arc::clone(&functions), host.clone(), guard)?;
         // It was empty: this is the only place that fills it.
@@ -196,6 +203,8 @@ impl Worker {
             functions: Arc::new(FunctionTable::linked().unwrap_or_default()),
             registry,
             comparison: OnceLock::new(),
+            #[cfg(feature = "collectives")]
+            collectives: OnceLock::new(),
             leaving: Leaving { timeout: SHUTDOWN_TIMEOUT_DEFAULT, leaks: LeakPolicy::default() },
             ended: OnceLock::new(),
             hurried: AtomicBool::new(false),
@@ -502,6 +511,11 @@ impl Worker {
     /// The typed caller underneath, for code that needs no more of a worker than that.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    #[cfg(feature = "collectives")]
+    pub(crate) fn collectives(&self) -> Option<&rpc_collectives::Collectives> {
+        self.shared.collectives.get()
     }
 
     /// The agent underneath, for protocols of your own.

@@ -3,6 +3,7 @@
 mod basic;
 mod bounds;
 mod codecs;
+mod collectives;
 mod errors;
 mod futures;
 mod hostile;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         basic::scenarios(),
         nested::scenarios(),
         futures::scenarios(),
+        collectives::scenarios(),
         rref::scenarios(),
         errors::scenarios(),
         timeouts::scenarios(),

@@ -1,0 +1,280 @@
+//! [`Collectives`]: one worker's part in the operations of its teams, and those that it leads.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use rpc_core::{Client, Host, Target, WorkerId, WorkerInfo, WorkerName};
+use tokio::sync::{Notify, oneshot};
+
+use crate::error::{CollectiveError, Incomplete, IncompleteCause, TeamError};
+use crate::item::Item;
+use crate::message::KIND;
+use crate::proto::{Absence, Cause, End, Failed, Full, Joined, Leader, Lines, Operation, What};
+use crate::serve::CollectiveHandler;
+use crate::team::Team;
+
+/// What a member gives: nothing, for operations that have no values.
+pub(crate) type Given = Option<Item>;
+
+/// One worker's part in the operations of its teams. Serves what members ask the leader for as long as it lives.
+///
+/// Programs that use the facade have it in their `Worker`.
+#[derive(Clone)]
+pub struct Collectives {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) host: Weak<dyn Host>,
+    state: Mutex<State>,
+    /// This worker's program has ended an operation.
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of which this worker is the leader.
+    leader: Leader<Given>,
+    /// Requests that wait for the end of each of those. Bounded by what their senders may have in flight here.
+    waiting: HashMap<Operation, Vec<oneshot::Sender<End<Given>>>>,
+    /// This worker's own.
+    lines: Lines,
+    /// Requests to watch that wait here.
+    watches: usize,
+}
+
+impl Collectives {
+    /// Has the agent of `client` serve collectives. `host` is found by references inside of values.
+    pub fn start(client: &Client, host: Weak<dyn Host>) -> Self {
+        let (state, ended) = (Mutex::default(), Notify::new());
+        let shared = Arc::new(Shared { client: client.clone(), host, state, ended });
+        client.agent().serve(KIND, Arc::new(CollectiveHandler::new(&shared)));
+        Self { shared }
+    }
+
+    /// The team of `workers`, by name, rank or [`WorkerInfo`]; their order does not matter. Its operations wait as long
+    /// as calls of `client` do.
+    ///
+    /// # Errors
+    /// [`TeamError`].
+    pub fn team<'t, W: Into<Target<'t>>>(
+        &self,
+        client: &Client,
+        workers: impl IntoIterator<Item = W>,
+    ) -> Result<Team, TeamError> {
+        let group = client.agent().group();
+        let members: Result<Vec<&WorkerInfo>, _> =
+            workers.into_iter().map(|worker| group.find(&worker.into())).collect();
+        let mut members = members?;
+        members.sort_unstable_by_key(|member| member.id);
+        if let Some(twice) = members.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(TeamError::Twice { worker: twice[0].name.clone() });
+        }
+        Team::new(Arc::clone(&self.shared), client.clone(), members).ok_or(TeamError::Empty)
+    }
+
+    /// The team of all workers of the job.
+    pub fn everybody(&self, client: &Client) -> Team {
+        let members = client.agent().group().members().iter().map(|member| &member.info).collect();
+        let team = Team::new(Arc::clone(&self.shared), client.clone(), members);
+        team.expect("a group has at least this worker")
+    }
+}
+
+impl fmt::Debug for Collectives {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.state.lock();
+        let (led, watches) = (state.leader.open().count(), state.watches);
+        f.debug_struct("Collectives").field("led", &led).field("watches", &watches).finish_non_exhaustive()
+    }
+}
+
+/// What has become of a request to join.
+pub(crate) enum Joining {
+    Waits(oneshot::Receiver<End<Given>>),
+    Known(Result<Values, CollectiveError>),
+}
+
+/// What each member gave.
+pub(crate) type Values = Arc<[(WorkerId, Given)]>;
+
+impl Shared {
+    /// `member` has come to `operation`, of which this worker is the leader.
+    pub(crate) fn join(&self, operation: &Operation, member: WorkerId, given: Given) -> Joining {
+        let mut state = self.state.lock();
+        let (mut joined, mut unused) = state.leader.join(operation, member, given);
+        let mut abandoned = Vec::new();
+        if let (Joined::Refused(_), Some(given)) = (&joined, unused.take()) {
+            abandoned = state.abandoned();
+            (joined, unused) = state.leader.join(operation, member, given);
+        }
+        let joining = match joined {
+            Joined::Waits => {
+                let (told, waits) = oneshot::channel();
+                state.waiting.entry(operation.clone()).or_default().push(told);
+                Joining::Waits(waits)
+            }
+            Joined::Ended(end) => {
+                let waiting = state.waiting.remove(operation);
+                drop(state);
+                tell(waiting, &end);
+                Joining::Known(self.outcome(operation, end))
+            }
+            Joined::Before(before) => Joining::Known(self.outcome_before(operation, before)),
+            Joined::Refused(full) => Joining::Known(Err(full.into())),
+        };
+        drop((unused, abandoned)); // a handle's drop is its registry's business
+        joining
+    }
+
+    /// `operation`, of which this worker is the leader, cannot end well any more.
+    pub(crate) fn fail(&self, operation: &Operation, cause: Cause) {
+        let (ended, waiting) = {
+            let mut state = self.state.lock();
+            let Some(ended) = state.leader.fail(operation, cause) else { return };
+            (ended, state.waiting.remove(operation))
+        };
+        tell(waiting, &End::Failed(ended.failed));
+        drop(ended.values);
+    }
+
+    pub(crate) fn missing(&self, operation: &Operation) -> Option<Vec<WorkerId>> {
+        self.state.lock().leader.missing(operation)
+    }
+
+    pub(crate) fn with_lines<R>(&self, f: impl FnOnce(&mut Lines) -> R) -> R {
+        f(&mut self.state.lock().lines)
+    }
+
+    /// This worker's program has ended `operation`.
+    pub(crate) fn end(&self, operation: &Operation) {
+        self.with_lines(|lines| lines.end(operation));
+        self.ended.notify_waiters();
+    }
+
+    /// What resolves when this worker's program ends an operation, once it was enabled.
+    pub(crate) fn ended(&self) -> &Notify {
+        &self.ended
+    }
+
+    /// Counts one more request to watch that waits, unless there are too many.
+    pub(crate) fn count_watch(self: &Arc<Self>) -> Option<Watching> {
+        let mut state = self.state.lock();
+        if state.watches >= crate::proto::limits::WATCHES_MAX {
+            return None;
+        }
+        state.watches += 1;
+        Some(Watching(Arc::clone(self)))
+    }
+
+    pub(crate) fn me(&self) -> WorkerId {
+        self.client.agent().id()
+    }
+
+    pub(crate) fn name(&self, worker: WorkerId) -> WorkerName {
+        let group = self.client.agent().group();
+        let member = group.get(worker).or_else(|| group.members().first());
+        member.expect("a group has members").info.name.clone()
+    }
+
+    pub(crate) fn outcome(&self, operation: &Operation, end: End<Given>) -> Result<Values, CollectiveError> {
+        match end {
+            End::Whole(values) => Ok(values),
+            End::Failed(failed) => Err(self.incomplete(operation, &failed)),
+        }
+    }
+
+    fn outcome_before(
+        &self,
+        operation: &Operation,
+        before: crate::proto::Before,
+    ) -> Result<Values, CollectiveError> {
+        use crate::proto::Before;
+        match (before, operation.line.what) {
+            (Before::Failed(failed), _) => Err(self.incomplete(operation, &failed)),
+            (Before::Whole, What::Barrier) => Ok(Arc::new([])),
+            (Before::Whole, what @ What::AllGather) => {
+                Err(CollectiveError::ResultLost { operation: what.name().into() })
+            }
+        }
+    }
+
+    /// A failure in the words of users.
+    fn incomplete(&self, operation: &Operation, failed: &Failed) -> CollectiveError {
+        let name = |worker: WorkerId| self.name(worker);
+        let cause = match &failed.cause {
+            Cause::TimedOut { member, after } => {
+                IncompleteCause::TimedOut { worker: name(*member), after: *after }
+            }
+            Cause::GaveUp { member } => IncompleteCause::GaveUp { worker: name(*member) },
+            Cause::Absent { member, why } => {
+                let worker = name(*member);
+                match why {
+                    Absence::Died { reason } => IncompleteCause::Died { worker, reason: reason.clone() },
+                    Absence::Departed => IncompleteCause::Departed { worker },
+                    Absence::NotServed => IncompleteCause::NotServed { worker },
+                    Absence::Past => IncompleteCause::GaveUp { worker },
+                }
+            }
+        };
+        let mut missing: Vec<WorkerName> = failed.missing.iter().copied().map(name).collect();
+        missing.sort();
+        CollectiveError::Incomplete(Box::new(Incomplete {
+            operation: operation.line.what.name().into(),
+            members: operation.line.members.len(),
+            cause,
+            missing,
+        }))
+    }
+}
+
+impl State {
+    /// Ends the operations for which nobody waits any more: of members that have died, or whose giving up was lost with
+    /// a link. They hold places that others need. Returns what is to be dropped.
+    fn abandoned(&mut self) -> Vec<Given> {
+        let nobody = |waiting: &Vec<oneshot::Sender<_>>| waiting.iter().all(oneshot::Sender::is_closed);
+        let abandoned: Vec<Operation> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| nobody(waiting))
+            .map(|(operation, _)| operation.clone())
+            .collect();
+        let mut values = Vec::new();
+        for operation in abandoned {
+            self.waiting.remove(&operation);
+            let came = self.leader.anybody(&operation);
+            if let Some(ended) =
+                came.and_then(|member| self.leader.fail(&operation, Cause::GaveUp { member }))
+            {
+                values.extend(ended.values);
+            }
+        }
+        values
+    }
+}
+
+/// Tells those who wait. Without locks held: who is told may go on at once.
+fn tell(waiting: Option<Vec<oneshot::Sender<End<Given>>>>, end: &End<Given>) {
+    for told in waiting.into_iter().flatten() {
+        // Nobody may be waiting any more.
+        let _ = told.send(end.clone());
+    }
+}
+
+impl From<Full> for CollectiveError {
+    fn from(full: Full) -> Self {
+        Self::TooMany { bound: full.bound.into(), limit: full.limit as u64 }
+    }
+}
+
+/// A request to watch that waits.
+pub(crate) struct Watching(Arc<Shared>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.state.lock().watches -= 1;
+    }
+}
