@@ -114,6 +114,11 @@ impl Scenario {
         self
     }
 
+    /// Has nothing to do with how workers are secured: it runs with open ones, over every way.
+    pub(crate) fn plain(self) -> Self {
+        self.secured(&[Security::Open])
+    }
+
     /// Whether it makes sense with these.
     pub(crate) fn fits(&self, way: &Way, security: Security) -> bool {
         // Encrypted links are never local: that would be TCP once more.

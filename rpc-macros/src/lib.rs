@@ -95,6 +95,9 @@ mod methods;
 /// name), then `E` is the function's own error: the caller gets `Result<T, CallError<E>>`. Any other type
 /// is a value as a whole, an alias `Fallible<T>` included.
 ///
+/// What a function works on, beside its arguments, is in a `static`, unless a worker serves it by a closure of its own:
+/// `FunctionTable::bind` gives it one, with the state that belongs to it.
+///
 /// # Options
 /// - **`inline`**: see above.
 /// - **`idempotent`**: to run it twice is as good as once. A call of it through `retrying(..)` is repeated also when nobody

@@ -185,7 +185,7 @@ impl WorkerBuilder {
     }
 
     /// The functions to serve, in place of everything in this program that is marked
-    /// `#[rpc::function]`.
+    /// `#[rpc::function]`. [`FunctionTable::bind`] gives one of them a body that works on something of this worker's own.
     pub fn functions(mut self, functions: FunctionTable) -> Self {
         self.functions = Some(functions);
         self

@@ -194,10 +194,10 @@ pub use rpc_core::MessagePack;
 pub use rpc_core::futures;
 pub use rpc_core::futures::SharedFuture;
 pub use rpc_core::{
-    BackendRegistry, CallContext, CallError, CallScope, Client, Codec, Codecs, Decision, EngineConfig,
-    Failure, FunctionTable, HandlerRan, JSON, JoinToken, MESSAGEPACK, Never, POSTCARD, ReferenceError, Retry,
-    RetryBudget, RetryingClient, RpcFuture, Shutdown, Store, Target, Tensor, TraceParent, UnknownWorker,
-    WorkerId, WorkerInfo, WorkerName,
+    BackendRegistry, CallContext, CallError, CallLimit, CallScope, Client, Codec, Codecs, Decision,
+    EngineConfig, Failure, FunctionEntry, FunctionTable, HandlerRan, JSON, JoinToken, MESSAGEPACK, Never,
+    POSTCARD, ReferenceError, Retry, RetryBudget, RetryingClient, RpcFuture, Shutdown, Store, Target, Tensor,
+    TraceParent, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
 };
 pub use rpc_macros::{function, methods};
 pub use rpc_rendezvous::MemoryStore;

@@ -461,7 +461,7 @@ impl Worker {
 
     /// The functions that this worker serves, by name.
     pub fn functions(&self) -> Vec<FunctionEntry> {
-        let mut functions: Vec<FunctionEntry> = self.shared.functions.iter().copied().collect();
+        let mut functions: Vec<FunctionEntry> = self.shared.functions.iter().cloned().collect();
         functions.sort_unstable_by_key(FunctionEntry::name);
         functions
     }

@@ -1,10 +1,13 @@
-//! All scenarios. Groups and names are those of torch's own tests where they test the same.
+//! All scenarios. Groups and names are those of torch's own tests where they test the same. `torch_defects` is what torch is
+//! known to fail; each of those stands beside what it is about.
 
 mod basic;
 mod bounds;
 mod codecs;
 mod collectives;
 mod errors;
+mod exhaustion;
+mod functions;
 mod futures;
 mod hostile;
 mod init;
@@ -25,7 +28,9 @@ pub(crate) fn all() -> Vec<Scenario> {
     [
         init::scenarios(),
         basic::scenarios(),
+        functions::scenarios(),
         nested::scenarios(),
+        exhaustion::scenarios(),
         futures::scenarios(),
         collectives::scenarios(),
         rref::scenarios(),

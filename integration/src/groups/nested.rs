@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rpc::prelude::*;
 
 use crate::scenario::Scenario;
@@ -98,6 +98,43 @@ fn square(matrix: Tensor) -> Result<Tensor, String> {
     Tensor::from_vec(product, [side, side]).map_err(|error| error.to_string())
 }
 
+/// A value that makes a call while it is written: its tensor travels twice, and what another worker made of it between.
+struct Asking {
+    worker: Worker,
+    own: Tensor,
+}
+
+impl Serialize for Asking {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let squared = self.worker.rpc_sync(next(&self.worker), square, (self.own.clone(),));
+        let squared = squared.map_err(serde::ser::Error::custom)?;
+        (&self.own, squared, &self.own).serialize(to)
+    }
+}
+
+/// What it is where it arrives.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Asked {
+    Asking(Asking),
+    Answered(Tensor, Tensor, Tensor),
+}
+
+impl<'de> Deserialize<'de> for Asked {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (first, squared, last) = Deserialize::deserialize(from)?;
+        Ok(Self::Answered(first, squared, last))
+    }
+}
+
+#[rpc::function]
+fn as_it_came(asked: Asked) -> Option<(Tensor, Tensor, Tensor)> {
+    match asked {
+        Asked::Answered(first, squared, last) => Some((first, squared, last)),
+        Asked::Asking(_) => None,
+    }
+}
+
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::on_all("nested::nested_rpc", 3, nested_rpc),
@@ -105,6 +142,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::on_all("nested::blocking_in_an_async_handler_is_refused", 2, blocking_in_async),
         Scenario::on_all("nested::multi_layer_nested_async_rpc", 4, multi_layer),
         Scenario::on_all("nested::nested_tree", 3, nested_tree),
+        Scenario::on_all("nested::nested_pickle", 3, nested_pickle).plain(),
         Scenario::on_all("nested::stress_light_rpc", 3, stress_light),
         Scenario::on_all("nested::stress_heavy_rpc", 3, stress_heavy),
         Scenario::on_first("nested::two_hundred_blocking_three_deep", 2, many_blocking),
@@ -149,6 +187,19 @@ async fn multi_layer(worker: &Worker) -> Result<()> {
 
 async fn nested_tree(worker: &Worker) -> Result<()> {
     ensure!(worker.rpc_async(next(worker), tree, (8,)).await? == 256);
+    Ok(())
+}
+
+/// The tensors of the inner call are not those of the outer one.
+async fn nested_pickle(worker: &Worker) -> Result<()> {
+    let own = Tensor::from_vec(vec![0.0_f32, 1.0, 2.0, 3.0], [2, 2])?;
+    for to in 0..3 {
+        let asking = Asked::Asking(Asking { worker: worker.clone(), own: own.clone() });
+        let (first, squared, last) =
+            worker.rpc_async(to, as_it_came, (asking,)).await?.context("an answer")?;
+        ensure!(first == own && last == own, "{first:?} {last:?}");
+        ensure!(squared.as_slice::<f32>()? == [2.0, 3.0, 6.0, 11.0], "{squared:?}");
+    }
     Ok(())
 }
 

@@ -126,7 +126,7 @@ async fn other_functions(part: Part) -> Result<()> {
         let changed = [length::NAME, traceparent::NAME];
         let mut functions = FunctionTable::new();
         for entry in FunctionTable::linked()?.iter().filter(|entry| !changed.contains(&entry.name())) {
-            functions.insert(*entry)?;
+            functions.insert(entry.clone())?;
         }
         functions.insert(FunctionEntry::of::<OtherLength>())?;
         builder = builder.functions(functions);

@@ -295,7 +295,7 @@ mod tests {
 
     fn table(entries: &[FunctionEntry]) -> FunctionTable {
         let mut table = FunctionTable::new();
-        entries.iter().for_each(|entry| table.insert(*entry).unwrap());
+        entries.iter().for_each(|entry| table.insert(entry.clone()).unwrap());
         table
     }
 

@@ -1,21 +1,34 @@
 //! One registered function with its types erased.
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::handler::{Sink, serve_as_told};
-use super::{CallLimit, FunctionId, RemoteFunction, Serving};
+use super::handler::{Sink, serve_as_told, serve_bound};
+use super::{BoxFuture, CallLimit, FunctionId, RemoteFunction, ResultOf, Serving};
 use crate::agent::Served;
 
 /// A function as the table holds it. `#[rpc::function]` submits one at link time.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct FunctionEntry {
     name: &'static str,
     signature: &'static str,
     id: FunctionId,
     idempotent: bool,
     limit: Option<CallLimit>,
-    pub(super) serve: fn(Serving, Sink) -> Served,
+    serve: Serve,
 }
+
+/// What serves a call.
+#[derive(Clone)]
+enum Serve {
+    /// The body that the function was written with.
+    Own(fn(Serving, Sink) -> Served),
+    /// The one that a worker has [bound](super::FunctionTable::bind) to it.
+    Bound(Bound),
+}
+
+/// A body that holds something of the worker's own.
+pub(super) type Bound = Arc<dyn Fn(Serving, Sink) -> Served + Send + Sync>;
 
 impl FunctionEntry {
     /// The entry of `F`.
@@ -26,7 +39,23 @@ impl FunctionEntry {
             id: FunctionId::new(F::NAME, F::SIGNATURE),
             idempotent: F::IDEMPOTENT,
             limit: F::LIMIT,
-            serve: serve_as_told::<F>(),
+            serve: Serve::Own(serve_as_told::<F>()),
+        }
+    }
+
+    /// The entry of `F` with another body.
+    pub(super) fn bound<F: RemoteFunction>(
+        body: impl Fn(F::Args) -> BoxFuture<'static, ResultOf<F>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { serve: Serve::Bound(serve_bound::<F>(body)), ..Self::of::<F>() }
+    }
+
+    /// Serves a call.
+    #[inline]
+    pub(super) fn serve(&self, serving: Serving, sink: Sink) -> Served {
+        match &self.serve {
+            Serve::Own(serve) => serve(serving, sink),
+            Serve::Bound(serve) => serve(serving, sink),
         }
     }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
+use super::entry::Bound;
 use super::gatekeeper::Gatekeeper;
 use super::keep::{Keeper, Kept, Slot};
 use super::limit::serve_limited;
@@ -103,11 +104,11 @@ impl FunctionEntry {
 
     #[inline]
     fn run(&self, serving: Serving, sink: Sink) -> Served {
-        let serve = self.serve;
-        let Some(confirmed) = serving.confirmed() else { return serve(serving, sink) };
+        let Some(confirmed) = serving.confirmed() else { return self.serve(serving, sink) };
+        let entry = self.clone();
         Served::After(Box::pin(async move {
             match confirmed.await {
-                Ok(()) => serve(serving, sink),
+                Ok(()) => entry.serve(serving, sink),
                 Err(error) => Served::Now(sink.failed(Response::reference(&error))),
             }
         }))
@@ -159,6 +160,21 @@ fn serve_in_turn<F: RemoteFunction>(serving: Serving, sink: Sink) -> Served {
     }
 }
 
+/// What serves a call of `F` with a body of a worker's own.
+pub(super) fn serve_bound<F: RemoteFunction>(
+    body: impl Fn(F::Args) -> BoxFuture<'static, ResultOf<F>> + Send + Sync + 'static,
+) -> Bound {
+    let body = Arc::new(body);
+    Arc::new(move |serving, sink| {
+        let body = Arc::clone(&body);
+        let serve = move |serving, sink| start::<F, _>(serving, sink, move |args| body(args));
+        match F::LIMIT {
+            Some(limit) => serve_limited::<F>(limit, serving, sink, serve),
+            None => serve(serving, sink),
+        }
+    })
+}
+
 /// Serves one call of `F`.
 fn serve<F: RemoteFunction>(mut serving: Serving, sink: Sink) -> Served {
     match F::BODY {
@@ -167,7 +183,7 @@ fn serve<F: RemoteFunction>(mut serving: Serving, sink: Sink) -> Served {
         FunctionBody::Blocking(body) => {
             Served::Blocking(Box::new(move || run::<F>(&mut serving, sink, body)))
         }
-        FunctionBody::Async(body) => start::<F>(serving, sink, body),
+        FunctionBody::Async(body) => start::<F, _>(serving, sink, body),
     }
 }
 
@@ -189,29 +205,29 @@ fn run<F: RemoteFunction>(serving: &mut Serving, sink: Sink, body: fn(F::Args) -
     }
 }
 
-fn start<F: RemoteFunction>(
-    mut serving: Serving,
-    sink: Sink,
-    body: fn(F::Args) -> BoxFuture<'static, ResultOf<F>>,
-) -> Served {
-    let stage = Stage::Start { body, arguments: serving.take_arguments() };
-    Served::Later(Box::pin(AsyncCall::<F> { stage, serving, sink: Some(sink) }))
+fn start<F, B>(mut serving: Serving, sink: Sink, body: B) -> Served
+where
+    F: RemoteFunction,
+    B: FnOnce(F::Args) -> BoxFuture<'static, ResultOf<F>> + Send + Unpin + 'static,
+{
+    let stage = Stage::<F, B>::Start { body, arguments: serving.take_arguments() };
+    Served::Later(Box::pin(AsyncCall { stage, serving, sink: Some(sink) }))
 }
 
 /// Polls a handler inside its context and catches its panics.
-struct AsyncCall<F: RemoteFunction> {
-    stage: Stage<F>,
+struct AsyncCall<F: RemoteFunction, B> {
+    stage: Stage<F, B>,
     serving: Serving,
     /// Taken when the future has ended.
     sink: Option<Sink>,
 }
 
 /// How far an asynchronous function has come.
-enum Stage<F: RemoteFunction> {
+enum Stage<F: RemoteFunction, B> {
     /// Nothing of it has run. The body of an `async fn` runs at its first poll, but a hand-written one may begin when
     /// it is called, so both happen in one entry of the call's context.
     Start {
-        body: fn(F::Args) -> BoxFuture<'static, ResultOf<F>>,
+        body: B,
         arguments: Arguments,
     },
     Running(BoxFuture<'static, ResultOf<F>>),
@@ -219,7 +235,11 @@ enum Stage<F: RemoteFunction> {
     Over,
 }
 
-impl<F: RemoteFunction> Stage<F> {
+impl<F, B> Stage<F, B>
+where
+    F: RemoteFunction,
+    B: FnOnce(F::Args) -> BoxFuture<'static, ResultOf<F>>,
+{
     /// Goes on, in the context of the call.
     ///
     /// # Errors
@@ -237,7 +257,11 @@ impl<F: RemoteFunction> Stage<F> {
     }
 }
 
-impl<F: RemoteFunction> Future for AsyncCall<F> {
+impl<F, B> Future for AsyncCall<F, B>
+where
+    F: RemoteFunction,
+    B: FnOnce(F::Args) -> BoxFuture<'static, ResultOf<F>> + Unpin,
+{
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {

@@ -127,7 +127,7 @@ pub(super) fn serve_limited<F: RemoteFunction>(
     limit: CallLimit,
     serving: Serving,
     sink: Sink,
-    serve: fn(Serving, Sink) -> Served,
+    serve: impl FnOnce(Serving, Sink) -> Served + Send + 'static,
 ) -> Served {
     let Some(client) = serving.context().client() else {
         // Nobody to count them: one too many may be what the limit is there to prevent.

@@ -1,6 +1,7 @@
 //! The callee's functions, by id.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 
 use super::{FunctionEntry, FunctionId, RemoteFunction};
 
@@ -36,7 +37,7 @@ impl FunctionTable {
     pub fn linked() -> Result<Self, TableError> {
         let mut table = Self::new();
         for entry in inventory::iter::<FunctionEntry> {
-            table.insert(*entry)?;
+            table.insert(entry.clone())?;
         }
         Ok(table)
     }
@@ -54,9 +55,67 @@ impl FunctionTable {
     /// # Errors
     /// [`TableError`] if its name is taken.
     pub fn insert(&mut self, entry: FunctionEntry) -> Result<(), TableError> {
+        let second = entry.name();
         match self.by_name.insert(entry.id().name_bits(), entry) {
             None => Ok(()),
-            Some(before) => Err(TableError { first: before.name(), second: entry.name() }),
+            Some(before) => Err(TableError { first: before.name(), second }),
+        }
+    }
+
+    /// Has calls of `function` run `body` where this table serves, in place of the body that the function was written with;
+    /// adds it if it is not there. Each call gets a clone of `state`: this is for functions that work on something of the
+    /// worker's own, which otherwise is in a `static`. Callers do not notice.
+    ///
+    /// The body is an `async` closure, and treated as an `async fn`: polled in place, and spawned if it has to wait. It
+    /// returns a `Result` also for a function whose result is none. What `#[rpc::function]` says of limits and repetition
+    /// is true of it too.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use rpc_core::FunctionTable;
+    /// # use rpc_macros::function;
+    ///
+    /// #[function(crate = "rpc_core")]
+    /// fn take_number(who: String) -> Result<u64, String> {
+    ///     Err(format!("{who} came to a worker where nobody counts"))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut functions = FunctionTable::linked()?;
+    /// let given = Arc::new(AtomicU64::new(1));
+    /// functions.bind(take_number, given, async |given, (_who,)| Ok(given.fetch_add(1, Ordering::Relaxed)))?;
+    /// # let cluster = rpc_testing::Cluster::builder().workers(["desk"]).functions(functions).build().await?;
+    /// # let client = cluster.client("desk");
+    /// assert_eq!(client.rpc_async("desk", take_number, ("me".into(),)).await?, 1);
+    /// assert_eq!(client.rpc_async("desk", take_number, ("me".into(),)).await?, 2);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TableError`] if its name is that of a function with another signature. The table stays as it is.
+    pub fn bind<F, S, R>(
+        &mut self,
+        _: F,
+        state: S,
+        body: impl Fn(S, F::Args) -> R + Send + Sync + 'static,
+    ) -> Result<(), TableError>
+    where
+        F: RemoteFunction,
+        S: Clone + Send + Sync + 'static,
+        R: Future<Output = Result<F::Output, F::Error>> + Send + 'static,
+    {
+        let entry = FunctionEntry::bound::<F>(move |args| Box::pin(body(state.clone(), args)));
+        let name = entry.id().name_bits();
+        match self.by_name.get(&name) {
+            Some(before) if before.id() != entry.id() => {
+                Err(TableError { first: before.name(), second: entry.name() })
+            }
+            _ => {
+                self.by_name.insert(name, entry);
+                Ok(())
+            }
         }
     }
 

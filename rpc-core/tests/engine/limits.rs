@@ -81,7 +81,8 @@ async fn beyond_those_that_may_wait_calls_are_refused_and_who_gives_up_makes_roo
 
 #[tokio::test]
 async fn calls_that_wait_hold_no_thread() {
-    let config = EngineConfig { blocking_threads_max: 2, ..EngineConfig::default() };
+    // Far fewer than calls, and more than can be about to become idle at the same moment.
+    let config = EngineConfig { blocking_threads_max: 30, ..EngineConfig::default() };
     let cluster = Cluster::builder().workers(["worker0", "worker1"]).config(config).build().await.unwrap();
     let client = cluster.client("worker0");
     let calls: Vec<_> = (0..100).map(|_| client.rpc_async("worker1", one_thread, ())).collect();

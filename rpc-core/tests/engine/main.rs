@@ -2,6 +2,7 @@
 
 mod after;
 mod blocking;
+mod bound;
 mod bounds;
 mod calls;
 mod certificates;

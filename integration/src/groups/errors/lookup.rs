@@ -53,6 +53,31 @@ impl RemoteFunction for MovedStock {
     const BODY: FunctionBody<(), u32, Never> = FunctionBody::Inline(|()| Ok(18));
 }
 
+/// `shop::pay` as rank 0 has it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Coins {
+    cents: u8,
+}
+
+#[rpc::function(name = "shop::pay", inline)]
+fn pay(coins: Coins) -> u32 {
+    coins.cents.into()
+}
+
+/// The same text, and other fields behind it. It panics if it ever runs.
+#[derive(Clone, Copy)]
+struct OtherPay;
+
+impl RemoteFunction for OtherPay {
+    type Args = ((String, [u64; 4]),);
+    type Output = u32;
+    type Error = Never;
+    const NAME: &'static str = "shop::pay";
+    const SIGNATURE: &'static str = "fn(Coins) -> u32";
+    const BODY: FunctionBody<Self::Args, u32, Never> =
+        FunctionBody::Inline(|_| panic!("ran with arguments that are none"));
+}
+
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::on_all("errors::unknown_worker", 2, unknown_worker),
@@ -62,6 +87,10 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("errors::signature_mismatch_between_two_programs", 2, async |part: Part| {
             two_programs(part, signature_mismatch).await
         }),
+        Scenario::new("errors::op_with_invalid_args", 2, async |part: Part| {
+            two_programs(part, op_with_invalid_args).await
+        })
+        .plain(),
     ]
 }
 
@@ -85,10 +114,12 @@ async fn two_programs(part: Part, body: impl AsyncFn(&Worker) -> Result<()>) -> 
             functions.add(ours::price)?;
             functions.add(ours::discount)?;
             functions.add(ours::stock)?;
+            functions.add(pay)?;
         }
         _ => {
             functions.add(OtherPrice)?;
             functions.add(MovedStock)?;
+            functions.add(OtherPay)?;
         }
     }
     let worker = part.builder().functions(functions).init().await?;
@@ -117,5 +148,20 @@ async fn signature_mismatch(worker: &Worker) -> Result<()> {
     ensure!(ours == "fn(u32) -> u32" && theirs == "fn(u64, String) -> u64", "{error}");
     ensure!(error.handler_ran() == HandlerRan::No);
     ensure!(error.to_string().contains(ours) && error.to_string().contains(theirs), "{error}");
+    Ok(())
+}
+
+/// Fields that differ are found when the arguments are decoded, before the function runs.
+async fn op_with_invalid_args(worker: &Worker) -> Result<()> {
+    for outcome in [
+        worker.rpc_async("worker1", pay, (Coins { cents: 99 },)).await,
+        worker.rpc_sync("worker1", pay, (Coins { cents: 99 },)),
+    ] {
+        let error = outcome.err().context("an error")?;
+        ensure!(matches!(error.failure(), Some(Failure::BadArguments { .. })), "{error}");
+        ensure!(error.handler_ran() == HandlerRan::No);
+        ensure!(error.to_string().contains("shop::pay"), "{error}");
+    }
+    ensure!(worker.rpc_async("worker0", pay, (Coins { cents: 99 },)).await? == 99);
     Ok(())
 }

@@ -25,6 +25,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("init::backend_by_variable", 2, own_backend_by_variable).script(with_variable),
         Scenario::new("init::unknown_backend", 1, unknown_backend),
         Scenario::new("init::backend_mismatch", 2, backend_mismatch),
+        Scenario::new("torch_defects::registry_after_a_custom_backend", 2, registry_after_another).plain(),
     ]
 }
 
@@ -65,6 +66,17 @@ async fn own_backend(part: Part) -> Result<()> {
     let (registry, bound) = registry()?;
     let worker = part.builder().backends(registry).backend("counting").init().await?;
     use_it(&worker, &bound).await
+}
+
+/// What was there before something was registered is there afterwards, and is what is used when it is asked for.
+async fn registry_after_another(part: Part) -> Result<()> {
+    let (registry, bound) = registry()?;
+    let name = variable("RPC_BACKEND")?;
+    ensure!(default_backends().names().all(|name| registry.get(name).is_ok()), "{registry:?}");
+    let worker = part.builder().backends(registry).backend(&name).init().await?;
+    worker.rpc_async(i64::from(1 - part.rank), ping, ()).await?;
+    ensure!(bound.load(Ordering::SeqCst) == 0, "it was the other one");
+    leave(&worker).await
 }
 
 /// The name comes from `RPC_BACKEND`, as after `rpcrun --backend counting`.

@@ -16,10 +16,31 @@ fn who() -> WorkerInfo {
     Worker::current().info().clone()
 }
 
+/// What came of a [`WorkerInfo`] on its way, as text too.
+#[rpc::function]
+fn through_text(info: WorkerInfo) -> Result<(WorkerInfo, String), String> {
+    let text = serde_json::to_string(&info).map_err(|error| error.to_string())?;
+    Ok((serde_json::from_str(&text).map_err(|error| error.to_string())?, text))
+}
+
+/// Who has called.
+#[rpc::function(inline)]
+fn caller() -> Option<u32> {
+    Some(CallContext::current()?.caller().0)
+}
+
+/// Who has called the worker `to`, when this one does.
+#[rpc::function]
+fn caller_via(to: i64) -> RpcFuture<Option<u32>> {
+    Worker::current().rpc_async(to, caller, ())
+}
+
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::on_all("init::worker_id", 4, worker_id),
         Scenario::on_all("init::get_worker_infos", 4, get_worker_infos),
+        Scenario::on_first("init::worker_info_pickle", 2, worker_info_pickle).plain(),
+        Scenario::on_all("init::expected_src", 3, expected_src).plain(),
         Scenario::new("init::hyphenated_names", 3, hyphenated_names),
         Scenario::new("init::world_size_one", 1, world_size_one),
         Scenario::new("init::invalid_names", 2, invalid_names),
@@ -48,6 +69,27 @@ async fn get_worker_infos(worker: &Worker) -> Result<()> {
     for (rank, info) in worker.workers().enumerate() {
         ensure!(info.id.0 as usize == rank && info.name.as_str() == format!("worker{rank}"));
         ensure!(worker.rpc_async(info, who, ()).await? == *info, "it knows itself as others do");
+    }
+    Ok(())
+}
+
+/// It travels like any other value, and is of use where it arrives.
+async fn worker_info_pickle(worker: &Worker) -> Result<()> {
+    for info in worker.workers() {
+        let (back, text) = worker.rpc_async("worker1", through_text, (info.clone(),)).await?;
+        ensure!(back == *info && text.contains(info.name.as_str()), "{text}");
+        ensure!(worker.rpc_async(&back, who, ()).await? == *info);
+    }
+    Ok(())
+}
+
+/// A function knows its caller: the worker that made this call, not the one that made a call before it.
+async fn expected_src(worker: &Worker) -> Result<()> {
+    for to in 0..3 {
+        ensure!(worker.rpc_async(to, caller, ()).await? == Some(worker.id().0));
+        for via in 0..3 {
+            ensure!(worker.rpc_async(via, caller_via, (to,)).await? == Some(via as u32), "via {via} to {to}");
+        }
     }
     Ok(())
 }

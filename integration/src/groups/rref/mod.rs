@@ -10,6 +10,7 @@ mod proxy;
 mod remote;
 mod types;
 
+mod defects;
 mod faulty;
 mod killed;
 mod leaks;
@@ -30,6 +31,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         killed::scenarios(),
         leaks::scenarios(),
         leaving::scenarios(),
+        defects::scenarios(),
         stress::scenarios(),
     ]
     .concat()

@@ -8,8 +8,9 @@ use rpc::{Shutdown, ShutdownError};
 
 use crate::part::{Part, say};
 use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, leave};
 
+const SHORT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// For saying goodbye to a peer that takes nothing more, and for a busy machine.
 const SLACK: Duration = Duration::from_secs(8);
@@ -27,6 +28,7 @@ async fn hang() {
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("shutdown::wait_all_workers_timeout", 3, one_never_comes).script(last_after_all),
+        Scenario::new("torch_defects::late_to_shutdown", 2, late_to_shutdown).script(late_by_more).plain(),
         Scenario::new("shutdown::busy_worker_is_named", 2, one_is_busy),
         Scenario::new("shutdown::stopped_peer_does_not_hold_it_up", 3, one_is_stopped).script(stop_one),
     ]
@@ -71,6 +73,25 @@ async fn last_after_all(stage: &mut Stage) -> Result<()> {
     stage.start().await?;
     stage.these_succeed(|at| at != 2).await?;
     stage.process(2)?.tell("LEAVE").await?;
+    stage.all_succeed().await
+}
+
+/// How long calls wait has nothing to do with how long workers wait for each other.
+async fn late_to_shutdown(mut part: Part) -> Result<()> {
+    let worker = part.builder().rpc_timeout(SHORT).init().await?;
+    if part.rank == 1 {
+        part.told("OTHER-LEAVES").await?;
+        // That this is longer than a call may take is what it is about.
+        tokio::time::sleep(3 * SHORT).await;
+    }
+    say("LEAVING");
+    leave(&worker).await
+}
+
+async fn late_by_more(stage: &mut Stage) -> Result<()> {
+    stage.start().await?;
+    stage.process(0)?.says("LEAVING").await?;
+    stage.process(1)?.tell("OTHER-LEAVES").await?;
     stage.all_succeed().await
 }
 
