@@ -74,7 +74,8 @@ pub enum CollectiveError {
         /// Who it is.
         leader: WorkerName,
     },
-    /// It has ended well for the others; the answer to this worker was lost with its link.
+    /// It has ended well for the others; the answer to this worker was lost with its link, and there was too much of it, or
+    /// references in it, for the leader to have kept it.
     #[error(
         "{operation}: all members came, but the values were lost on the way to this one; others have them"
     )]

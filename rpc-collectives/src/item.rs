@@ -50,6 +50,16 @@ impl Item {
         Ok(Self { codec, payload, parts, handles: handles.into_iter().map(Travelling).collect() })
     }
 
+    /// How many bytes it has; `None` if there are handles among them, whose values would stay with it.
+    pub(crate) fn bytes_alone(&self) -> Option<u64> {
+        let payload = match &self.payload {
+            Payload::Inline(bytes) => bytes.len(),
+            Payload::Beside(Beside(part)) => part.len(),
+        };
+        let parts: usize = self.parts.iter().map(|Beside(part)| part.len()).sum();
+        self.handles.is_empty().then_some((payload + parts) as u64)
+    }
+
     /// The value.
     pub(crate) fn decode<T: DeserializeOwned>(self, codecs: &Codecs) -> Result<T, CodecError> {
         let payload = match self.payload {

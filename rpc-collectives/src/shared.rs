@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::error::{CollectiveError, Incomplete, IncompleteCause, TeamError};
 use crate::item::Item;
 use crate::message::KIND;
-use crate::proto::{Absence, Cause, End, Failed, Full, Joined, Leader, Lines, Operation, What};
+use crate::proto::{self, Absence, Before, Cause, End, Failed, Full, Joined, Leader, Lines, Operation, What};
 use crate::serve::CollectiveHandler;
 use crate::team::Team;
 
@@ -99,7 +99,13 @@ pub(crate) enum Joining {
 }
 
 /// What each member gave.
-pub(crate) type Values = Arc<[(WorkerId, Given)]>;
+pub(crate) type Values = proto::Values<Given>;
+
+impl proto::Value for Given {
+    fn kept_bytes(&self) -> Option<u64> {
+        self.as_ref().map_or(Some(0), Item::bytes_alone)
+    }
+}
 
 impl Shared {
     /// `member` has come to `operation`, of which this worker is the leader.
@@ -190,13 +196,13 @@ impl Shared {
     fn outcome_before(
         &self,
         operation: &Operation,
-        before: crate::proto::Before,
+        before: Before<Given>,
     ) -> Result<Values, CollectiveError> {
-        use crate::proto::Before;
         match (before, operation.line.what) {
             (Before::Failed(failed), _) => Err(self.incomplete(operation, &failed)),
-            (Before::Whole, What::Barrier) => Ok(Arc::new([])),
-            (Before::Whole, what @ What::AllGather) => {
+            (Before::Whole(Some(values)), _) => Ok(values),
+            (Before::Whole(None), What::Barrier) => Ok(Arc::new([])),
+            (Before::Whole(None), what @ What::AllGather) => {
                 Err(CollectiveError::ResultLost { operation: what.name().into() })
             }
         }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use rpc_core::WorkerId;
 
-use super::limits::{FAILED_MAX, OPEN_MAX, OPEN_PER_MEMBER_MAX, WHOLE_MAX};
-use super::{Absence, Full, Operation};
+use super::limits::{
+    FAILED_MAX, KEPT_BYTES_MAX, KEPT_EACH_BYTES_MAX, OPEN_MAX, OPEN_PER_MEMBER_MAX, WHOLE_MAX,
+};
+use super::{Absence, Full, Operation, Value};
 
 /// The operations of which one worker is the leader. `V` is what a member gives.
 ///
@@ -20,22 +22,39 @@ pub(crate) struct Leader<V> {
     /// How many of those each member has come to.
     came_to: HashMap<WorkerId, usize>,
     failed: VecDeque<(Operation, Arc<Failed>)>,
-    whole: VecDeque<Operation>,
+    whole: VecDeque<Whole<V>>,
+    /// All of what `whole` keeps.
+    kept_bytes: u64,
+}
+
+/// What each member gave, in the order of the members.
+pub(crate) type Values<V> = Arc<[(WorkerId, V)]>;
+
+/// A good end that is remembered.
+#[derive(Debug)]
+struct Whole<V> {
+    operation: Operation,
+    kept: Option<Kept<V>>,
+}
+
+#[derive(Debug)]
+struct Kept<V> {
+    bytes: u64,
+    values: Values<V>,
 }
 
 /// How an operation has ended.
 #[derive(Debug)]
 pub(crate) enum End<V> {
-    /// What each member gave, in the order of the members.
-    Whole(Arc<[(WorkerId, V)]>),
+    Whole(Values<V>),
     Failed(Arc<Failed>),
 }
 
 /// How it ended before somebody came to it.
-#[derive(Clone, Debug)]
-pub(crate) enum Before {
-    /// Well, also for this member: it is its answer that was lost.
-    Whole,
+#[derive(Debug)]
+pub(crate) enum Before<V> {
+    /// Well, also for this member: it is its answer that was lost. The values, if they were kept.
+    Whole(Option<Values<V>>),
     Failed(Arc<Failed>),
 }
 
@@ -46,7 +65,7 @@ pub(crate) enum Joined<V> {
     Waits,
     /// It was the last one.
     Ended(End<V>),
-    Before(Before),
+    Before(Before<V>),
     Refused(Full),
 }
 
@@ -78,11 +97,11 @@ pub(crate) struct Ended<V> {
 impl<V> Default for Leader<V> {
     fn default() -> Self {
         let (open, came_to) = (HashMap::new(), HashMap::new());
-        Self { open, came_to, failed: VecDeque::new(), whole: VecDeque::new() }
+        Self { open, came_to, failed: VecDeque::new(), whole: VecDeque::new(), kept_bytes: 0 }
     }
 }
 
-impl<V> Leader<V> {
+impl<V: Value> Leader<V> {
     /// `member` has come to `operation`, perhaps again. Returns what has become of it, and a value to be dropped.
     pub(crate) fn join(
         &mut self,
@@ -114,9 +133,9 @@ impl<V> Leader<V> {
         if came.len() < operation.line.members.len() {
             return (Joined::Waits, before);
         }
-        let came = self.close(operation);
-        remember(&mut self.whole, operation.clone(), WHOLE_MAX);
-        (Joined::Ended(End::Whole(came.into_iter().collect())), before) // CL-1
+        let values: Values<V> = self.close(operation).into_iter().collect();
+        self.remember_whole(operation, &values);
+        (Joined::Ended(End::Whole(values)), before) // CL-1
     }
 
     /// `operation` cannot end well any more; `None` if it has ended, or if `cause` is the absence of one that has come.
@@ -134,7 +153,10 @@ impl<V> Leader<V> {
         let missing = missing(operation, came);
         let values = self.close(operation).into_values().collect();
         let failed = Arc::new(Failed { cause, missing });
-        remember(&mut self.failed, (operation.clone(), Arc::clone(&failed)), FAILED_MAX);
+        if self.failed.len() == FAILED_MAX {
+            self.failed.pop_front();
+        }
+        self.failed.push_back((operation.clone(), Arc::clone(&failed)));
         Some(Ended { failed, values })
     }
 
@@ -143,12 +165,32 @@ impl<V> Leader<V> {
         self.open.get(operation).map(|came| missing(operation, came))
     }
 
-    fn before(&self, operation: &Operation) -> Option<Before> {
-        if self.whole.contains(operation) {
-            return Some(Before::Whole);
+    fn before(&self, operation: &Operation) -> Option<Before<V>> {
+        if let Some(whole) = self.whole.iter().find(|whole| whole.operation == *operation) {
+            return Some(Before::Whole(whole.kept.as_ref().map(|kept| Arc::clone(&kept.values))));
         }
         let (_, failed) = self.failed.iter().find(|(other, _)| other == operation)?;
         Some(Before::Failed(Arc::clone(failed)))
+    }
+
+    fn remember_whole(&mut self, operation: &Operation, values: &Values<V>) {
+        let bytes: Option<u64> = values.iter().map(|(_, value)| value.kept_bytes()).sum();
+        let bytes = bytes.filter(|bytes| *bytes <= KEPT_EACH_BYTES_MAX);
+        let kept = bytes.map(|bytes| Kept { bytes, values: Arc::clone(values) });
+        self.kept_bytes += bytes.unwrap_or_default();
+        if self.whole.len() == WHOLE_MAX
+            && let Some(forgotten) = self.whole.pop_front()
+        {
+            self.kept_bytes -= forgotten.kept.map_or(0, |kept| kept.bytes);
+        }
+        self.whole.push_back(Whole { operation: operation.clone(), kept });
+        // The oldest first: whose answer is lost asks again at once.
+        let mut oldest = self.whole.iter_mut();
+        while self.kept_bytes > KEPT_BYTES_MAX
+            && let Some(whole) = oldest.next()
+        {
+            self.kept_bytes -= whole.kept.take().map_or(0, |kept| kept.bytes);
+        }
     }
 
     /// Takes it off the list (CL-4).
@@ -181,7 +223,13 @@ impl<V> Leader<V> {
         (self.failed.len(), self.whole.len())
     }
 
-    /// Whether it holds no value and nobody's place.
+    /// In all and in bytes.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> (usize, u64) {
+        (self.whole.iter().filter(|whole| whole.kept.is_some()).count(), self.kept_bytes)
+    }
+
+    /// Whether it holds no value of what is under way, and nobody's place.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty() && self.came_to.is_empty()
@@ -190,13 +238,6 @@ impl<V> Leader<V> {
 
 fn missing<V>(operation: &Operation, came: &BTreeMap<WorkerId, V>) -> Vec<WorkerId> {
     operation.line.members.iter().copied().filter(|member| !came.contains_key(member)).collect()
-}
-
-fn remember<T>(list: &mut VecDeque<T>, one: T, max: usize) {
-    if list.len() == max {
-        list.pop_front();
-    }
-    list.push_back(one);
 }
 
 impl<V> Clone for End<V> {

@@ -16,7 +16,9 @@
 //! - a member that has not come is found to be dead, to have left, to serve no collectives, or to be past the
 //!   operation. The leader finds out by a request that waits (`Watch`) to each member that lets it wait.
 //!
-//! A member whose link is lost sends its `Join` again; the leader takes it in place of the first one.
+//! A member whose link is lost sends its `Join` again; the leader takes it in place of the first one. If the operation has
+//! ended well meanwhile, it was the answer that was lost: it is given again if its values are few enough to have been
+//! kept, and otherwise the member is told that there was one.
 //!
 //! # Invariants (each named by a test)
 //! - **CL-1, whole or nothing.** An operation that ends well gives one value of each member, and each was given for this
@@ -24,8 +26,8 @@
 //! - **CL-2, one end.** An operation ends once, the same way for all. Whoever comes later is told how it ended, and their
 //!   value goes nowhere.
 //! - **CL-3, all are named.** A failure names every member that had not come, and nobody else.
-//! - **CL-4, nothing stays.** What has ended holds no value; who is refused leaves no trace; the bounds of
-//!   [`limits`] hold.
+//! - **CL-4, nothing stays.** What has ended holds no value, but the few of [`limits`], in which there are no references;
+//!   who is refused leaves no trace; all bounds hold.
 //! - **CL-5, own counts.** The n-th operation of a line at one member meets the n-th at each other, whatever became of
 //!   those before.
 //! - **CL-6, past is past.** A worker is past an operation only if its program has begun and ended it.
@@ -49,7 +51,7 @@ use serde::{Deserialize, Serialize};
 
 use rpc_core::WorkerId;
 
-pub(crate) use self::leader::{Before, Cause, End, Failed, Joined, Leader};
+pub(crate) use self::leader::{Before, Cause, End, Failed, Joined, Leader, Values};
 pub(crate) use self::line::{Lines, Standing};
 
 pub(crate) mod limits {
@@ -61,8 +63,12 @@ pub(crate) mod limits {
     pub(crate) const OPEN_PER_MEMBER_MAX: usize = 256;
     /// Failures that are remembered.
     pub(crate) const FAILED_MAX: usize = 64;
-    /// Good ends that are remembered, without their values.
+    /// Good ends that are remembered.
     pub(crate) const WHOLE_MAX: usize = 256;
+    /// The values of one of them, in bytes, if they are kept for a member whose answer is lost with its link.
+    pub(crate) const KEPT_EACH_BYTES_MAX: u64 = 64 << 10;
+    /// Those of all of them.
+    pub(crate) const KEPT_BYTES_MAX: u64 = 1 << 20;
     /// Lines that this worker counts.
     pub(crate) const LINES_MAX: usize = 4_096;
     /// Requests to watch that wait here.
@@ -116,6 +122,12 @@ impl Line {
         let ascending = self.members.windows(2).all(|pair| pair[0] < pair[1]);
         ascending && !self.members.is_empty() && self.tag.len() <= limits::TAG_BYTES_MAX
     }
+}
+
+/// What a member gives.
+pub(crate) trait Value {
+    /// How many bytes it takes to keep it; `None` if it must not be kept, because something else hangs on it.
+    fn kept_bytes(&self) -> Option<u64>;
 }
 
 /// Why a member does not come any more.

@@ -13,6 +13,19 @@ use super::*;
 
 const LEADER: WorkerId = WorkerId(0);
 
+impl Value for u64 {
+    /// As many as it says; the largest stands for a reference.
+    fn kept_bytes(&self) -> Option<u64> {
+        (*self < u64::MAX).then_some(*self)
+    }
+}
+
+impl Value for (WorkerId, u64) {
+    fn kept_bytes(&self) -> Option<u64> {
+        self.1.is_multiple_of(2).then_some(1)
+    }
+}
+
 fn line(tag: &str, members: u32) -> Line {
     Line { what: What::AllGather, members: (0..members).map(WorkerId).collect(), tag: tag.into() }
 }
@@ -58,7 +71,10 @@ fn cl2_who_comes_after_the_end_is_told_of_it() {
     for member in 0..3 {
         join(&mut leader, &well, member, 0);
     }
-    assert!(matches!(join(&mut leader, &well, 1, 0), Joined::Before(Before::Whole)));
+    let Joined::Before(Before::Whole(Some(again))) = join(&mut leader, &well, 1, 0) else {
+        panic!("as before")
+    };
+    assert_eq!(again.len(), 3);
     assert!(leader.fail(&well, gave_up(1)).is_none());
 
     join(&mut leader, &badly, 0, 0);
@@ -124,6 +140,32 @@ fn cl4_bounds_hold_and_who_is_refused_leaves_no_trace() {
     }
     assert_eq!(leader.remembered(), (FAILED_MAX, 0), "of all these the last");
     assert!(leader.is_empty());
+}
+
+/// CL-4: what is kept for those whose answer was lost is little, and holds no reference.
+#[test]
+fn cl4_few_values_are_kept_after_the_end() {
+    let mut leader = Leader::default();
+    let mut run = |count: u64, each: [u64; 3]| {
+        let operation = operation("", count);
+        for (member, value) in (0..3).zip(each) {
+            join(&mut leader, &operation, member, value);
+        }
+        leader.kept()
+    };
+    assert_eq!(run(0, [1, 2, 3]), (1, 6));
+    assert_eq!(run(1, [1, KEPT_EACH_BYTES_MAX, 0]), (1, 6), "too large");
+    assert_eq!(run(2, [0, 0, u64::MAX]), (1, 6), "with a reference");
+    for count in 3..100 {
+        let (_, bytes) = run(count, [0, KEPT_EACH_BYTES_MAX, 0]);
+        assert!(bytes <= KEPT_BYTES_MAX);
+    }
+    assert_eq!(run(100, [5, 0, 0]), (16, 15 * KEPT_EACH_BYTES_MAX + 5), "the latest");
+    for count in 101..1_000 {
+        run(count, [1, 0, 0]);
+    }
+    assert_eq!(leader.kept(), (WHOLE_MAX, WHOLE_MAX as u64));
+    assert_eq!(leader.remembered(), (0, WHOLE_MAX));
 }
 
 /// CL-5: by line.
@@ -266,9 +308,9 @@ impl World {
                         self.tell_all(&operation, &Ok(counts));
                     }
                     Joined::Ended(End::Failed(_)) => unreachable!("coming ends nothing badly"),
-                    Joined::Before(Before::Whole) => {
-                        // What was lost is known to have ended well; here the values are not kept either.
-                        self.net.push(Packet::Answer(from, operation, Err(())));
+                    Joined::Before(Before::Whole(kept)) => {
+                        let counts = kept.map(|values| values.iter().map(|(_, (_, count))| *count).collect());
+                        self.net.push(Packet::Answer(from, operation, counts.ok_or(())));
                     }
                     Joined::Before(Before::Failed(_)) => {
                         self.net.push(Packet::Answer(from, operation, Err(())))
