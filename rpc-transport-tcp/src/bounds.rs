@@ -11,10 +11,8 @@ pub(crate) const INLINE_WRITE_BYTES: usize = 256 << 10;
 /// Bytes that the flusher writes before it lets other tasks of its thread run.
 pub(crate) const FLUSHER_WRITE_BYTES: usize = 1 << 20;
 
-/// Read buffer of a link with little traffic.
-pub(crate) const READ_BUFFER_IDLE_BYTES: usize = 8 << 10;
-/// Read buffer of a link with much traffic.
-pub(crate) const READ_BUFFER_BUSY_BYTES: usize = 64 << 10;
+/// Read buffers of a link with little, some and much traffic. One of the first two is kept by a link that is quiet.
+pub(crate) const READ_BUFFER_BYTES: [usize; 3] = [2 << 10, 8 << 10, 64 << 10];
 /// Pieces of which at least this is missing are read straight into their final memory.
 pub(crate) const DIRECT_READ_MIN: usize = 16 << 10;
 

@@ -67,11 +67,11 @@
 //! | slices of one write | 64 | |
 //! | bytes written by a caller of `send` or `flush` | 256 KiB | the link's task writes the rest |
 //! | bytes written by the link's task in one go | 1 MiB | other tasks of its thread come first |
-//! | memory of an idle link | 8 KiB to write, 8 KiB to read | |
+//! | memory of an idle link | 1 KiB to write, 2 KiB to read; 8 KiB each after more than one small call at a time | |
 //! | read buffer of a busy link | 64 KiB | given back when nothing is left to read |
 //! | payload that is copied out of the read buffer | 256 B | longer ones share the buffer |
 //! | rest of a piece that is read in place | 16 KiB | shorter ones pass through the buffer |
-//! | read buffer while bulk is on its way | 8 KiB | what it brings of the next piece has to be copied |
+//! | read buffer while bulk is on its way | 2 KiB | what it brings of the next piece has to be copied |
 //! | connections in their handshake | 1,024, for 5 s each; with TLS at most about 80 KiB each | the oldest makes room |
 //! | plain bytes encrypted at a time | 64 KiB | their records go before all else |
 //! | records between TLS and a full socket | 66 KiB | nothing more is encrypted |

@@ -8,13 +8,13 @@ use bytes::{BufMut, BytesMut};
 use rpc_core::{Frame, FrameLimits, LinkError, LinkReceiver};
 use tokio::io::ReadBuf;
 
-use crate::bounds::{READ_BUFFER_BUSY_BYTES, READ_BUFFER_IDLE_BYTES};
+use crate::bounds::READ_BUFFER_BYTES;
 use crate::channel::Source;
 use crate::decoder::Decoder;
 use crate::link::{Reading, Shared};
 use crate::stream::ReadHalf;
 
-/// Reads in a row that would have fitted the small buffer before the buffer becomes small again.
+/// Reads in a row that would have fitted half of the next smaller buffer before the buffer becomes that small.
 const QUIET_READS: u8 = 16;
 
 /// The reading end of a link.
@@ -163,7 +163,8 @@ impl Drop for TcpReceiver {
 #[derive(Debug, Default)]
 struct Buffer {
     bytes: BytesMut,
-    busy: bool,
+    /// Which of [`READ_BUFFER_BYTES`] it is.
+    size: usize,
     quiet_reads: u8,
 }
 
@@ -171,36 +172,37 @@ impl Buffer {
     /// Room to read into: at least `wanted` bytes, and enough for a read to be worth it. Not much more if `few`,
     /// because most of what is read would have to be copied on.
     fn spare(&mut self, wanted: usize, few: bool) -> &mut [std::mem::MaybeUninit<u8>] {
-        let size = if self.busy { READ_BUFFER_BUSY_BYTES } else { READ_BUFFER_IDLE_BYTES };
+        let size = READ_BUFFER_BYTES[self.size];
         let enough = wanted.max(size / 2);
         if self.bytes.capacity() - self.bytes.len() < enough {
             // What is in the buffer counts, so that its memory stays `size` long and is found again.
             self.bytes.reserve(enough.max(size.saturating_sub(self.bytes.len())));
         }
         let spare = self.bytes.spare_capacity_mut();
-        let len = if few { spare.len().min(wanted.max(READ_BUFFER_IDLE_BYTES)) } else { spare.len() };
+        let len = if few { spare.len().min(wanted.max(READ_BUFFER_BYTES[0])) } else { spare.len() };
         &mut spare[..len]
     }
 
     /// Adapts the size to what a read into `spare_len` bytes has brought.
     fn learn(&mut self, len: usize, spare_len: usize) {
+        let smaller = self.size.checked_sub(1).map_or(0, |size| READ_BUFFER_BYTES[size]);
         if len == spare_len {
-            self.busy = true;
+            self.size = (self.size + 1).min(READ_BUFFER_BYTES.len() - 1);
             self.quiet_reads = 0;
-        } else if len > READ_BUFFER_IDLE_BYTES / 2 {
+        } else if len > smaller / 2 {
             self.quiet_reads = 0;
-        } else if self.busy {
+        } else {
             self.quiet_reads += 1;
             if self.quiet_reads == QUIET_READS {
-                self.busy = false;
+                self.size = self.size.saturating_sub(1);
                 self.quiet_reads = 0;
             }
         }
     }
 
-    /// Nothing to read for now: a large buffer is not kept for it.
+    /// Nothing to read for now: a buffer that is larger than it has to be is not kept, and the largest never.
     fn rest(&mut self) {
-        if self.bytes.is_empty() && self.bytes.capacity() > READ_BUFFER_IDLE_BYTES {
+        if self.bytes.is_empty() && self.bytes.capacity() > READ_BUFFER_BYTES[self.size.min(1)] {
             self.bytes = BytesMut::new();
         }
     }

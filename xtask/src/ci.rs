@@ -5,7 +5,7 @@ use xshell::{Shell, cmd};
 
 use crate::flags::{CiFlags, StepName};
 use crate::steps::{Done, run_all};
-use crate::{bench, integration, tidy};
+use crate::{bench, instructions, integration, tidy};
 
 /// Runs the chosen steps.
 ///
@@ -34,6 +34,7 @@ fn run_step(sh: &Shell, step: StepName) -> Result<Done> {
         StepName::Test => test(sh)?,
         StepName::Doctest => cmd!(sh, "cargo test --workspace --all-features --doc").run()?,
         StepName::Deny => return deny(sh),
+        StepName::Instructions => return instructions::run(sh),
         StepName::BenchCheck => bench::check(sh)?,
         StepName::Integration => {
             integration::run(sh, &["--backend", "all", "--security", "all"].map(Into::into))?;

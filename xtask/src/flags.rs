@@ -27,6 +27,8 @@ pub(crate) enum Task {
     },
     /// Everything that must pass before a change is merged; stops at the first failure
     Ci(CiFlags),
+    /// Count the instructions of a small call, and compare them with what they were; needs valgrind
+    Instructions,
     /// Build and run the scenarios over real processes
     ///
     /// All arguments go to the scenario runner; `cargo xtask integration --help` is its help. Among them:
@@ -112,6 +114,8 @@ pub(crate) enum StepName {
     Doctest,
     /// Licences, advisories, sources of dependencies
     Deny,
+    /// Instructions of a small call are as many as they were; needs valgrind
+    Instructions,
     /// Scenarios over real processes, with every backend, without credentials and with each kind
     Integration,
     /// Lints and tests of the bench with all of its peers; only with --only, as it takes minutes to build
@@ -151,7 +155,10 @@ mod tests {
     #[test]
     fn from_and_only_choose_steps_in_their_order() {
         assert_eq!(steps("xtask ci").len(), StepName::value_variants().len() - 1);
-        assert_eq!(steps("xtask ci --from deny"), [StepName::Deny, StepName::Integration]);
+        assert_eq!(
+            steps("xtask ci --from deny"),
+            [StepName::Deny, StepName::Instructions, StepName::Integration]
+        );
         assert_eq!(steps("xtask ci --only test --only fmt"), [StepName::Fmt, StepName::Test]);
         assert_eq!(steps("xtask ci --only bench-check"), [StepName::BenchCheck]);
     }

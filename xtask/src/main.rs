@@ -4,6 +4,7 @@
 mod bench;
 mod ci;
 mod flags;
+mod instructions;
 mod integration;
 mod sim;
 mod steps;
@@ -17,6 +18,7 @@ use clap::Parser;
 use xshell::Shell;
 
 use crate::flags::{Task, Xtask};
+use crate::steps::Done;
 
 fn main() -> ExitCode {
     match run(Xtask::parse().task) {
@@ -35,6 +37,10 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Bench { args } => bench::run(&sh, &args),
         Task::Ci(flags) => ci::run(&sh, &flags),
+        Task::Instructions => match instructions::run(&sh)? {
+            Done::Passed => Ok(()),
+            Done::Skipped(reason) => anyhow::bail!("{reason}"),
+        },
         Task::Integration { args } => integration::run(&sh, &args),
         Task::Sim(flags) => sim::run(&sh, flags),
         Task::Tidy => tidy::run(root),

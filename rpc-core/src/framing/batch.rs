@@ -10,12 +10,14 @@ use bytes::Bytes;
 
 use crate::part::Part;
 
-/// Capacity of the first segment of a lane, and of the only one that an idle link keeps.
-pub(super) const FIRST_SEGMENT_BYTES: usize = 8 << 10;
-/// Capacity of the further segments of a lane that has fallen behind.
-pub(super) const NEXT_SEGMENT_BYTES: usize = 64 << 10;
-/// First segments that are kept for reuse. One is enough: most links send either requests or replies.
-pub(super) const SPARES_MAX: usize = 1;
+/// Capacity of the first segment of a lane that has never had more to send at a time.
+pub(super) const FIRST_SEGMENT_BYTES: usize = 1 << 10;
+/// How many times as large as the last segment the next one is, if that is full.
+pub(super) const SEGMENT_GROWTH: usize = 8;
+/// Longest segment that an idle link keeps, to be the first one again.
+pub(super) const SEGMENT_KEPT_BYTES: usize = 8 << 10;
+/// Longest segment, unless one value needs more.
+pub(super) const SEGMENT_BYTES_MAX: usize = 64 << 10;
 /// Room for segments that an empty lane or batch keeps.
 pub(super) const SEGMENTS_KEPT: usize = 16;
 
@@ -43,8 +45,8 @@ pub struct Batch {
     pub(super) segments: VecDeque<Segment>,
     /// Bytes of the first segment that are written already; fewer than it has.
     written: usize,
-    /// First segments that have been written, to be reused.
-    pub(super) retired: Vec<Vec<u8>>,
+    /// A segment that has been written, to be used again.
+    pub(super) retired: Option<Vec<u8>>,
 }
 
 impl Batch {
@@ -105,10 +107,10 @@ impl Batch {
             }
             self.written -= first_len;
             if let Some(Segment::Gathered(bytes)) = self.segments.pop_front()
-                && bytes.capacity() == FIRST_SEGMENT_BYTES
-                && self.retired.len() < SPARES_MAX
+                && bytes.capacity() <= SEGMENT_KEPT_BYTES
+                && self.retired.as_ref().is_none_or(|retired| retired.capacity() < bytes.capacity())
             {
-                self.retired.push(bytes);
+                self.retired = Some(bytes);
             }
         }
         debug_assert_eq!(self.written, 0, "no more is written than the batch had");

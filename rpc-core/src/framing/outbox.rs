@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::batch::{Batch, FIRST_SEGMENT_BYTES, NEXT_SEGMENT_BYTES, SEGMENTS_KEPT, SPARES_MAX, Segment};
+use super::batch::{Batch, FIRST_SEGMENT_BYTES, SEGMENT_BYTES_MAX, SEGMENT_GROWTH, SEGMENTS_KEPT, Segment};
 use super::order::{Order, has_bulk};
 use super::{BULK_MIN, ItemId, Lane};
 use crate::message::Body;
@@ -65,7 +65,7 @@ const BATCH_LANE_BYTES: usize = 128 << 10;
 pub struct Outbox {
     order: Order,
     lanes: [Heads; 2],
-    spares: Spares,
+    spare: Spare,
     /// Whether a frame of call 0 says where it stands in the other lane.
     marks: bool,
 }
@@ -103,7 +103,7 @@ impl Outbox {
         if !with_bulk && frame.header.call != 0 && self.order.is_quiet() {
             // Nearly every frame: there is nothing that it could overtake.
             let lane = Lane::of(&frame.header);
-            self.lanes[lane as usize].write(lane, frame, false, &mut self.spares);
+            self.lanes[lane as usize].write(lane, frame, false, &mut self.spare);
             return wire_len;
         }
         let settled = self.is_settled();
@@ -116,9 +116,11 @@ impl Outbox {
     /// Moves heads of `lane` to the end of `batch`: at least one, if there is one, and none that begins after the
     /// bound.
     pub fn take_heads(&mut self, lane: Lane, batch: &mut Batch) {
-        self.spares.absorb(&mut batch.retired);
-        self.lanes[lane as usize].drain_into(batch);
-        self.go_on();
+        self.spare.absorb(&mut batch.retired);
+        if !self.lanes[lane as usize].segments.is_empty() {
+            self.lanes[lane as usize].drain_into(batch);
+            self.go_on();
+        }
     }
 
     /// The bulk of the next frame of `lane` whose head has been taken. At most
@@ -164,16 +166,16 @@ impl Outbox {
         let heads = &mut self.lanes[lane as usize];
         if self.marks && frame.header.call == 0 {
             let mark = mark(lane, before).to_bytes();
-            heads.gather(HEADER_BYTES, &mut self.spares).extend_from_slice(&mark);
+            heads.gather(HEADER_BYTES, &mut self.spare).extend_from_slice(&mark);
         }
         let with_bulk = has_bulk(&frame);
-        heads.write(lane, frame, with_bulk, &mut self.spares);
+        heads.write(lane, frame, with_bulk, &mut self.spare);
     }
 
     /// Heap memory that stays while nothing is queued, in bytes.
     #[cfg(test)]
     fn idle_bytes(&self) -> usize {
-        self.spares.0.iter().map(Vec::capacity).sum::<usize>()
+        self.spare.0.as_ref().map_or(0, Vec::capacity)
             + self.lanes.iter().map(|lane| lane.segments.capacity() * size_of::<Entry>()).sum::<usize>()
     }
 }
@@ -207,18 +209,18 @@ struct Entry {
 }
 
 impl Heads {
-    fn write(&mut self, lane: Lane, frame: Frame, with_bulk: bool, spares: &mut Spares) {
+    fn write(&mut self, lane: Lane, frame: Frame, with_bulk: bool, spare: &mut Spare) {
         let Frame { header, body: Body { payload, parts } } = frame;
         let number = self.frames_with_bulk;
         let mut items = VecDeque::new();
         let lengths_len = parts.len() * PART_LENGTH_BYTES;
 
         if payload.len() <= COPIED_PAYLOAD_MAX {
-            let gathered = self.gather(HEADER_BYTES + payload.len() + lengths_len, spares);
+            let gathered = self.gather(HEADER_BYTES + payload.len() + lengths_len, spare);
             gathered.extend_from_slice(&header.to_bytes());
             gathered.extend_from_slice(&payload);
         } else {
-            self.gather(HEADER_BYTES, spares).extend_from_slice(&header.to_bytes());
+            self.gather(HEADER_BYTES, spare).extend_from_slice(&header.to_bytes());
             if payload.len() < BULK_MIN {
                 self.share(Segment::Shared(payload));
             } else {
@@ -226,14 +228,14 @@ impl Heads {
             }
         }
         if !parts.is_empty() {
-            let gathered = self.gather(lengths_len, spares);
+            let gathered = self.gather(lengths_len, spare);
             for part in &parts {
                 gathered.extend_from_slice(&(part.len() as u64).to_le_bytes());
             }
         }
         for (item, part) in (1..).zip(parts) {
             if part.len() <= COPIED_PART_MAX {
-                self.gather(part.len(), spares).extend_from_slice(&part);
+                self.gather(part.len(), spare).extend_from_slice(&part);
             } else if part.len() < BULK_MIN {
                 self.share(Segment::Part(part));
             } else {
@@ -253,13 +255,15 @@ impl Heads {
     }
 
     /// The segment to which `len` more bytes are to be appended without growing it.
-    fn gather(&mut self, len: usize, spares: &mut Spares) -> &mut Vec<u8> {
+    fn gather(&mut self, len: usize, spare: &mut Spare) -> &mut Vec<u8> {
         let fits = |entry: &Entry| matches!(&entry.bytes, Segment::Gathered(bytes) if bytes.capacity() - bytes.len() >= len);
         if !self.segments.back().is_some_and(fits) {
-            let bytes = if self.segments.is_empty() && len <= FIRST_SEGMENT_BYTES {
-                spares.take()
-            } else {
-                Vec::with_capacity(len.max(NEXT_SEGMENT_BYTES))
+            let bytes = match self.segments.back() {
+                None => spare.take(len),
+                Some(last) => {
+                    let grown = SEGMENT_GROWTH * last.bytes.as_slice().len();
+                    Vec::with_capacity(len.max(grown.clamp(FIRST_SEGMENT_BYTES, SEGMENT_BYTES_MAX)))
+                }
             };
             self.share(Segment::Gathered(bytes));
         }
@@ -292,24 +296,26 @@ impl Heads {
     }
 }
 
-/// Emptied first segments, so that a quiet link needs no allocation for each frame.
+/// An emptied segment, so that a quiet link needs no allocation for each frame. One is enough: most links send either
+/// requests or replies.
 #[derive(Debug, Default)]
-struct Spares(Vec<Vec<u8>>);
+struct Spare(Option<Vec<u8>>);
 
-impl Spares {
-    fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(FIRST_SEGMENT_BYTES))
+impl Spare {
+    /// A first segment with room for `len` bytes.
+    fn take(&mut self, len: usize) -> Vec<u8> {
+        let fits = |bytes: &Vec<u8>| bytes.capacity() >= len;
+        self.0.take().filter(fits).unwrap_or_else(|| Vec::with_capacity(len.max(FIRST_SEGMENT_BYTES)))
     }
 
     /// Takes over what a batch has written.
-    fn absorb(&mut self, retired: &mut Vec<Vec<u8>>) {
-        while self.0.len() < SPARES_MAX
-            && let Some(mut bytes) = retired.pop()
+    fn absorb(&mut self, retired: &mut Option<Vec<u8>>) {
+        if let Some(mut bytes) = retired.take()
+            && self.0.as_ref().is_none_or(|spare| spare.capacity() < bytes.capacity())
         {
             bytes.clear();
-            self.0.push(bytes);
+            self.0 = Some(bytes);
         }
-        retired.clear();
     }
 }
 

@@ -3,15 +3,17 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rpc_core::{EngineConfig, Failure, HandlerRan};
+use rpc_core::{Failure, HandlerRan};
 use rpc_macros::function;
 use rpc_testing::Cluster;
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 static BLOCKING: AtomicUsize = AtomicUsize::new(0);
 static GO: Semaphore = Semaphore::const_new(0);
+/// Written by who holds blocking functions up.
+static HOLD: RwLock<()> = RwLock::const_new(());
 
 #[function(crate = "rpc_core", max_concurrency = 3)]
 async fn crowded(ms: u64) -> u64 {
@@ -30,7 +32,7 @@ async fn narrow(n: u64) -> u64 {
 #[function(crate = "rpc_core", max_concurrency = 1)]
 fn one_thread() -> usize {
     let beside = BLOCKING.fetch_add(1, Ordering::SeqCst);
-    std::thread::yield_now();
+    drop(HOLD.blocking_read());
     BLOCKING.fetch_sub(1, Ordering::SeqCst);
     beside
 }
@@ -81,11 +83,16 @@ async fn beyond_those_that_may_wait_calls_are_refused_and_who_gives_up_makes_roo
 
 #[tokio::test]
 async fn calls_that_wait_hold_no_thread() {
-    // Far fewer than calls, and more than can be about to become idle at the same moment.
-    let config = EngineConfig { blocking_threads_max: 30, ..EngineConfig::default() };
-    let cluster = Cluster::builder().workers(["worker0", "worker1"]).config(config).build().await.unwrap();
-    let client = cluster.client("worker0");
-    let calls: Vec<_> = (0..100).map(|_| client.rpc_async("worker1", one_thread, ())).collect();
+    const CALLS: u64 = 100;
+    let cluster = Cluster::new(2).await;
+    let (client, callee) = (cluster.client("worker0"), cluster.client("worker1"));
+    let held = HOLD.write().await;
+    let calls: Vec<_> = (0..CALLS).map(|_| client.rpc_async("worker1", one_thread, ())).collect();
+    while callee.agent().info().peers.iter().map(|peer| peer.serving).sum::<u64>() < CALLS {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(callee.agent().info().threads.all, 1, "of the one that runs");
+    drop(held);
     for call in calls {
         assert_eq!(call.await, Ok(0), "none beside it");
     }

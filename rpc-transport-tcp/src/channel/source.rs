@@ -14,7 +14,7 @@ use super::Channel;
 #[cfg(feature = "tls")]
 use super::tls::{Decrypted, Tls};
 #[cfg(feature = "tls")]
-use crate::bounds::{READ_BUFFER_BUSY_BYTES, READ_BUFFER_IDLE_BYTES};
+use crate::bounds::READ_BUFFER_BYTES;
 use crate::stream::ReadHalf;
 
 /// Gives the bytes of a link, in order.
@@ -93,7 +93,7 @@ impl Decrypting {
                 Err(error) => return Poll::Ready(Err(error)),
             }
             // All of it was taken, so its memory is found again.
-            self.incoming.reserve(if self.busy { READ_BUFFER_BUSY_BYTES } else { READ_BUFFER_IDLE_BYTES });
+            self.incoming.reserve(READ_BUFFER_BYTES[if self.busy { 2 } else { 1 }]);
             let spare = self.incoming.spare_capacity_mut();
             let spare_len = spare.len();
             let mut records = ReadBuf::uninit(spare);

@@ -6,7 +6,7 @@ use rpc_core::framing::{BULK_MIN, Batch, Lane};
 use rpc_core::{Body, PART_ALIGN, Part};
 
 use super::*;
-use crate::bounds::{PIECE_BYTES, READ_BUFFER_IDLE_BYTES};
+use crate::bounds::{PIECE_BYTES, READ_BUFFER_BYTES};
 use crate::queue::Queue;
 
 const GENEROUS: FrameLimits = FrameLimits { message_bytes_max: 1 << 30, parts_max: 1000 };
@@ -63,7 +63,7 @@ fn decode_pieces<'a>(
                     len
                 }
                 None => {
-                    let len = piece.len().min(decoder.wanted(input).max(READ_BUFFER_IDLE_BYTES));
+                    let len = piece.len().min(decoder.wanted(input).max(READ_BUFFER_BYTES[0]));
                     input.extend_from_slice(&piece[..len]);
                     len
                 }

@@ -1,0 +1,63 @@
+//! `cargo xtask instructions`: how many instructions a small call takes, on both sides together. A count hardly depends
+//! on how busy the machine is, so it can be asserted where times cannot.
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Shell, cmd};
+
+use crate::steps::Done;
+
+/// What a call of each kind took when this was last set, with Rust 1.95.
+/// Who has made calls cheaper sets it to what is printed; who has to raise it says in the commit what that is good for.
+const EXPECTED: [(&str, f64); 3] =
+    [("alone-async", 15_600.0), ("together-async", 8_000.0), ("together-inline", 7_300.0)];
+/// How much more is a failure, in parts of one: more than what compilers and the system's library differ by.
+const MARGIN: f64 = 0.1;
+/// Calls that are counted.
+const CALLS: u32 = 6400;
+
+/// Counts, prints and compares. Skipped where valgrind is not installed.
+///
+/// # Errors
+/// If a call takes more instructions than it did.
+pub(crate) fn run(sh: &Shell) -> Result<Done> {
+    if cmd!(sh, "valgrind --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        return Ok(Done::Skipped("valgrind is not installed"));
+    }
+    cmd!(sh, "cargo build --release --package instructions").run()?;
+    let metadata = cmd!(sh, "cargo metadata --no-deps --format-version 1").quiet().read()?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&metadata).context("what cargo metadata prints")?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    let mut failed = Vec::new();
+    for (kind, expected) in EXPECTED {
+        let calls = CALLS.to_string();
+        let output = cmd!(sh, "valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=*instructions*measured* {target}/release/instructions {kind} {calls}")
+            .quiet()
+            .read_stderr()?;
+        let counted = collected(&output).with_context(|| format!("callgrind says:\n{output}"))?;
+        let each = counted as f64 / f64::from(CALLS);
+        println!("instructions: {kind:<16} {each:>8.0} a call, {expected:.0} expected");
+        if each > expected * (1.0 + MARGIN) {
+            failed.push(format!("{kind} takes {each:.0} instructions a call, {expected:.0} expected"));
+        }
+    }
+    ensure!(failed.is_empty(), "{}; what for is said where EXPECTED is set", failed.join("; "));
+    Ok(Done::Passed)
+}
+
+/// The count in what callgrind prints at its end.
+fn collected(output: &str) -> Option<u64> {
+    output.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_is_read_from_callgrinds_summary() {
+        let output = "==7== \n==7== Events    : Ir\n==7== Collected : 123456\n==7== \n";
+        assert_eq!(collected(output), Some(123_456));
+        assert_eq!(collected("==7== nothing was collected"), None);
+    }
+}
