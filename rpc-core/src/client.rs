@@ -16,6 +16,7 @@ use crate::function::{FunctionId, Gates, RemoteFunction};
 use crate::future::{CallInfo, Callee, RpcFuture};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::{Body, Kind, Request};
+use crate::observe::Observers;
 use crate::reply::Reply;
 use crate::trace::{self, TraceParent};
 use crate::worker::{Target, WorkerId, WorkerName};
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     /// Weak: it has a client itself.
     desk: OnceLock<Weak<dyn HandleDesk>>,
     trace_source: OnceLock<TraceSource>,
+    /// Without the agent, so that what the agent serves by may hold it.
+    observers: Arc<Observers>,
     /// Of the functions that this worker serves.
     gates: Gates,
 }
@@ -78,6 +81,7 @@ impl fmt::Debug for Aside {
 impl Client {
     /// A client over `agent`.
     pub fn new(agent: Arc<dyn Agent>, codecs: Arc<Codecs>) -> Self {
+        let observers = Observers::new(agent.id(), agent.group().clone());
         let shared = Shared {
             agent,
             codecs,
@@ -85,6 +89,7 @@ impl Client {
             waiters: AtomicUsize::new(0),
             desk: OnceLock::new(),
             trace_source: OnceLock::new(),
+            observers,
             gates: Gates::default(),
         };
         let client = Self { shared: Arc::new(shared), own_timeout: None };
@@ -115,6 +120,11 @@ impl Client {
     /// The codecs of this worker.
     pub fn codecs(&self) -> &Arc<Codecs> {
         &self.shared.codecs
+    }
+
+    /// Who observes the calls of this client and its clones, and those that its worker serves.
+    pub fn observers(&self) -> &Arc<Observers> {
+        &self.shared.observers
     }
 
     /// Lets `desk` count the handles in the messages of this client and its clones. The first one stays;
@@ -309,7 +319,11 @@ impl Client {
             timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
         }
         let body = Body { payload: payload.into(), parts };
+        let observed = self.shared.observers.begin(to, kind, function).map(|call| (call, body.len_bytes()));
         let reply = self.shared.agent.send(to, Request { kind, method, codec, timeout, body });
+        if let Some((call, request_bytes)) = observed {
+            reply.observe(call, request_bytes);
+        }
         match (self.shared.desk.get(), sent) {
             // If it goes away, what was sent is told by its own desk, and handles that arrive are refused.
             (Some(desk), sent) => reply.watch_by(Weak::clone(desk), to, function, sent),

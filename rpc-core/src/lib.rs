@@ -52,6 +52,7 @@ mod context;
 mod error;
 mod function;
 mod future;
+mod observe;
 mod reply;
 mod retry;
 
@@ -98,6 +99,7 @@ pub use crate::info::{
     RequestCounts, ThreadCounts, Traffic,
 };
 pub use crate::message::{Body, Kind, Outcome, Request, Response};
+pub use crate::observe::{CALLS_TARGET, CallEnd, CallObserver, ObservedCall, Observers};
 pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf};
 pub use crate::reply::{CallControl, Promise, Reply, ReplyResult};
 pub use crate::retry::{Retried, Retry, RetryBudget, RetryingClient};

@@ -17,6 +17,7 @@ use crate::codec::CodecError;
 use crate::error::{Failure, HandlerRan};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::Response;
+use crate::observe::Observed;
 use crate::worker::WorkerId;
 
 /// What a request ends with.
@@ -223,6 +224,13 @@ impl Reply {
 
     pub(crate) fn cell(&self) -> &Arc<ReplyCell> {
         &self.cell
+    }
+
+    /// Tells `call` how this ends. To be called right after the request was given to the agent.
+    #[cold]
+    pub(crate) fn observe(&self, mut call: Box<Observed>, request_bytes: u64) {
+        call.is_begun(self.cell.key.load(Ordering::Relaxed), request_bytes);
+        self.cell.observe(call);
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::{
-    BackendRegistry, Codec, Codecs, Decision, EngineConfig, FunctionTable, RPC_TIMEOUT_DEFAULT, Store,
-    TraceParent, WorkerInfo,
+    BackendRegistry, CallObserver, Codec, Codecs, Decision, EngineConfig, FunctionTable, RPC_TIMEOUT_DEFAULT,
+    Store, TraceParent, WorkerInfo,
 };
 use rpc_rref::LeakPolicy;
 
@@ -76,6 +76,7 @@ pub struct WorkerBuilder {
     pub(crate) functions: Option<FunctionTable>,
     pub(crate) codecs: Codecs,
     pub(crate) trace_source: Option<Source>,
+    pub(crate) observer: Option<Arc<dyn CallObserver>>,
     pub(crate) bind: Option<String>,
     pub(crate) advertise_host: Option<String>,
     pub(crate) local_links: Option<bool>,
@@ -105,6 +106,7 @@ impl WorkerBuilder {
             functions: None,
             codecs: Codecs::default(),
             trace_source: None,
+            observer: None,
             bind: None,
             advertise_host: None,
             local_links: None,
@@ -227,6 +229,29 @@ impl WorkerBuilder {
     /// ```
     pub fn trace_source(mut self, source: impl Fn() -> Option<TraceParent> + Send + Sync + 'static) -> Self {
         self.trace_source = Some(Arc::new(source));
+        self
+    }
+
+    /// Has `observer` hear of each call that this worker makes, and of each that it serves. With the feature `metrics`
+    /// there is one that counts them, `Metrics`; here is one of its own:
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use rpc::{CallEnd, CallObserver, ObservedCall};
+    ///
+    /// #[derive(Default)]
+    /// struct Failures(AtomicU64);
+    ///
+    /// impl CallObserver for Failures {
+    ///     fn ended(&self, _call: &ObservedCall<'_>, end: &CallEnd) {
+    ///         self.0.fetch_add(u64::from(end.outcome != "ok"), Ordering::Relaxed);
+    ///     }
+    /// }
+    /// let builder = Worker::builder("me").observer(Failures::default());
+    /// ```
+    pub fn observer(mut self, observer: impl CallObserver) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 

@@ -237,6 +237,9 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
         // It is the first one: the client is new.
         client.set_trace_source(move || source());
     }
+    if let Some(observer) = builder.observer {
+        client.observers().set(observer);
+    }
     let info = WorkerInfo::new(name, WorkerId(rank));
     let group = joined.group.clone();
     let membership = Membership { joined, store: Arc::clone(&store), opened, thread: driver.thread };

@@ -119,6 +119,17 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Seeing what goes on
+//! [`Worker::debug_info`] tells what a worker is doing now, typed and as names and values: calls in flight by peer and by
+//! function with the oldest of them, queues, messages and bytes by peer, links, threads, references. With the feature
+//! `metrics` the same goes to the `metrics` facade, and so to Prometheus (the example `metrics`); the module `metrics` has the names. For
+//! systems of your own there is [`WorkerBuilder::observer`].
+//!
+//! Logs are `tracing` events: `warn` for what somebody should look at, `info` for waiting, `debug` for links. Single calls are spans and
+//! events at debug level with the target [`rpc::calls`](CALLS_TARGET), with worker, peer, function and number of the call on both
+//! sides, and what a function logs is in its span: `RUST_LOG=rpc::calls=debug` shows them. Where nobody takes them, they cost a branch.
+//! A [`TraceParent`] travels with calls ([`CallScope::trace`], [`WorkerBuilder::trace_source`]).
+//!
 //! # Pieces of your own
 //! Functions can be given by hand ([`WorkerBuilder::functions`]), and so can rendezvous stores ([`WorkerBuilder::store`]) and backends
 //! ([`WorkerBuilder::backends`]): implement [`rpc_core::Transport`] for frames only, or [`rpc_core::Agent`]
@@ -132,6 +143,7 @@
 //!   `rpcrun --backend`. See [below](#tcp-or-quic).
 //! - **`tls`** (default): certificates and encryption, which addresses other than loopback need ([`Security`]).
 //! - **`json`**, **`messagepack`**: codecs beside postcard. See [above](#codecs).
+//! - **`metrics`**: `Metrics`, which counts calls, links and references for the `metrics` facade.
 //! - **`ndarray`**: conversions between [`Tensor`] and `ndarray` arrays that share the bytes.
 //!
 //! # TCP or QUIC
@@ -169,6 +181,8 @@ mod builder;
 mod debug;
 mod init;
 mod leaving;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod ready;
 
 mod address;
@@ -194,10 +208,11 @@ pub use rpc_core::MessagePack;
 pub use rpc_core::futures;
 pub use rpc_core::futures::SharedFuture;
 pub use rpc_core::{
-    BackendRegistry, CallContext, CallError, CallLimit, CallScope, Client, Codec, Codecs, Decision,
-    EngineConfig, Failure, FunctionEntry, FunctionTable, HandlerRan, JSON, JoinToken, MESSAGEPACK, Never,
-    POSTCARD, ReferenceError, Retry, RetryBudget, RetryingClient, RpcFuture, Shutdown, Store, Target, Tensor,
-    TraceParent, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
+    BackendRegistry, CALLS_TARGET, CallContext, CallEnd, CallError, CallLimit, CallObserver, CallScope,
+    Client, Codec, Codecs, Decision, EngineConfig, Failure, FunctionEntry, FunctionTable, HandlerRan, JSON,
+    JoinToken, MESSAGEPACK, Never, ObservedCall, POSTCARD, ReferenceError, Retry, RetryBudget,
+    RetryingClient, RpcFuture, Shutdown, Store, Target, Tensor, TraceParent, UnknownWorker, WorkerId,
+    WorkerInfo, WorkerName,
 };
 pub use rpc_macros::{function, methods};
 pub use rpc_rendezvous::MemoryStore;
@@ -209,6 +224,8 @@ pub use crate::builder::{INIT_TIMEOUT_DEFAULT, SHUTDOWN_TIMEOUT_DEFAULT, WorkerB
 pub use crate::debug::DebugInfo;
 pub use crate::error::{BlockingShutdownError, InitError};
 pub use crate::leaving::{ShutdownError, ShutdownReport};
+#[cfg(feature = "metrics")]
+pub use crate::metrics::Metrics;
 pub use crate::runtime::IoRuntime;
 pub use crate::security::Security;
 pub use crate::worker::Worker;

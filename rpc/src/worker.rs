@@ -149,7 +149,8 @@ impl Worker {
         let _ = shared.registry.set(registry);
         let comparison = FunctionComparison::start(client.agent(), Arc::clone(&functions), runtime);
         let _ = shared.comparison.set(comparison);
-        let mut handler = FunctionHandler::new(functions, Arc::clone(client.codecs()), host);
+        let mut handler = FunctionHandler::new(functions, Arc::clone(client.codecs()), host)
+            .observed(Arc::clone(client.observers()));
         if let Some(gatekeeper) = gatekeeper {
             handler = handler.guarded(gatekeeper);
         }

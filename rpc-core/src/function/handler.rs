@@ -19,6 +19,7 @@ use crate::codec::Codecs;
 use crate::context::{Host, NoBlocking};
 use crate::error::{CallError, CreationError};
 use crate::message::{Outcome, Response};
+use crate::observe::Observers;
 
 /// How many of the callee's function names an "unknown function" response carries.
 const NAMES_SENT_MAX: usize = 256;
@@ -29,6 +30,7 @@ pub struct FunctionHandler {
     codecs: Arc<Codecs>,
     host: Weak<dyn Host>,
     gatekeeper: Option<Arc<Gatekeeper>>,
+    observers: Option<Arc<Observers>>,
 }
 
 impl FunctionHandler {
@@ -37,13 +39,19 @@ impl FunctionHandler {
     /// `host` is what [`CallContext::host`](crate::CallContext::host) gives to a running function: the facade
     /// puts its worker there. It is weak because the host usually owns the agent that owns this handler.
     pub fn new(table: Arc<FunctionTable>, codecs: Arc<Codecs>, host: Weak<dyn Host>) -> Self {
-        Self { table, codecs, host, gatekeeper: None }
+        Self { table, codecs, host, gatekeeper: None, observers: None }
     }
 
     /// Has `gatekeeper` decide which peers may call which functions. Without one all may.
     #[must_use]
     pub fn guarded(self, gatekeeper: Arc<Gatekeeper>) -> Self {
         Self { gatekeeper: Some(gatekeeper), ..self }
+    }
+
+    /// Has `observers` hear of the calls that are served.
+    #[must_use]
+    pub fn observed(self, observers: Arc<Observers>) -> Self {
+        Self { observers: Some(observers), ..self }
     }
 
     /// A handler for functions that need no host. Those with a [`CallLimit`](crate::CallLimit) do: the host's client
@@ -65,6 +73,18 @@ impl Handler for FunctionHandler {
             Ok(entry) => entry,
             Err(miss) => return Served::Now(miss),
         };
+        match &self.observers {
+            Some(observers) => {
+                observers.serve(incoming, entry.name(), |incoming| self.serve(entry, incoming))
+            }
+            None => self.serve(entry, incoming),
+        }
+    }
+}
+
+impl FunctionHandler {
+    #[inline]
+    fn serve(&self, entry: &FunctionEntry, incoming: Incoming) -> Served {
         // The handles in it are taken back by the caller, as those of any request that was refused.
         if let Some(gatekeeper) = &self.gatekeeper
             && let Err(denied) = gatekeeper.admit(incoming.from, entry.name())

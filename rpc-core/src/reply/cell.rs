@@ -18,6 +18,7 @@ use crate::codec::CodecError;
 use crate::error::{Failure, HandlerRan};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::Outcome;
+use crate::observe::{self, Observed};
 use crate::worker::WorkerId;
 
 #[derive(Default)]
@@ -38,6 +39,8 @@ struct Inner {
     /// Waits for the call to end.
     sent: Option<Box<dyn SentHandles>>,
     handles: Handles,
+    /// Waits for the call to end, for people.
+    observed: Option<Box<Observed>>,
 }
 
 enum State {
@@ -137,11 +140,15 @@ impl ReplyCell {
         };
         let waker = waker.take();
         let sent = inner.sent.take().map(|sent| (sent, failure_of(&result)));
+        let observed = inner.observed.take().map(|observed| (observed, observe::end_of(&result)));
         inner.state = State::Done(result);
         if !matches!(handles, Handles::None) {
             inner.handles = handles;
         }
         drop(inner);
+        if let Some((observed, (outcome, bytes))) = observed {
+            observed.answered(outcome, bytes);
+        }
         // What a lost message sets going comes before what its caller does next.
         if let Some((sent, failure)) = sent {
             end(sent, failure.as_ref());
@@ -198,6 +205,22 @@ impl ReplyCell {
         if let (Some(sent), Some(failure)) = (sent, failure) {
             sent.lost(&failure);
         }
+    }
+
+    /// See [`Reply::observe`](super::Reply::observe).
+    pub(super) fn observe(&self, observed: Box<Observed>) {
+        let mut inner = self.inner.lock();
+        let (outcome, bytes) = match &inner.state {
+            State::Pending(_) => {
+                inner.observed = Some(observed);
+                return;
+            }
+            State::Done(result) => observe::end_of(result),
+            // Nobody has the reply but who calls this, before it is given away.
+            State::Taken(_) => ("given_up", 0),
+        };
+        drop(inner);
+        observed.answered(outcome, bytes);
     }
 
     pub(super) fn take_handles(&self) -> Option<Received> {

@@ -64,12 +64,18 @@ impl Handler for ReferenceHandler {
         };
         let context = context.with_host(registry.host());
         let incoming = Incoming { from, request, context, link };
-        match self.kind {
+        let serve = |incoming: Incoming| match self.kind {
             CREATE => registry.serve_create(incoming, &aside),
             FETCH => registry.serve_fetch(incoming, &aside),
             METHOD => registry.serve_method(incoming, &aside),
             CREATE_BY_METHOD => registry.serve_create_by_method(incoming, &aside),
             _ => Served::Now(Response::failed(Outcome::UnknownKind, &[])),
+        };
+        let observers = registry.client().observers();
+        // Its name is looked up once more if somebody wants to know, and not at all otherwise.
+        match observers.is_on().then(|| registry.function_of(self.kind, incoming.request.method)) {
+            Some(Some(function)) => observers.serve(incoming, function, serve),
+            _ => serve(incoming),
         }
     }
 }

@@ -97,14 +97,21 @@ impl Registry {
     /// What a request of this registry's is called, by its kind and method, for
     /// [`AgentInfo::name_functions`](rpc_core::AgentInfo::name_functions). `None` for those of others.
     pub fn name_of(&self, kind: Kind, method: u64) -> Option<String> {
-        let id = FunctionId::from_wire(method);
-        let of_method = || self.methods().entry(id).ok().map(|entry| entry.name());
+        let function = || self.function_of(kind, method);
         match kind {
-            CREATE => Some(format!("remote {}", self.functions.entry(id).ok()?.name())),
-            METHOD => of_method().map(str::to_owned),
-            CREATE_BY_METHOD => Some(format!("remote {}", of_method()?)),
-            FETCH => Some("to_here".to_owned()),
+            CREATE | CREATE_BY_METHOD => Some(format!("remote {}", function()?)),
             control::CONTROL | chores::CHORE | REPORT => Some("references".to_owned()),
+            _ => function().map(str::to_owned),
+        }
+    }
+
+    /// The function or method that a request asks for, if it is known.
+    pub(super) fn function_of(&self, kind: Kind, method: u64) -> Option<&'static str> {
+        let id = FunctionId::from_wire(method);
+        match kind {
+            CREATE => Some(self.functions.entry(id).ok()?.name()),
+            METHOD | CREATE_BY_METHOD => Some(self.methods().entry(id).ok()?.name()),
+            FETCH => Some("to_here"),
             _ => None,
         }
     }

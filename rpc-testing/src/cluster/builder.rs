@@ -93,7 +93,8 @@ impl ClusterBuilder {
             let agent: Arc<dyn Agent> = Arc::new(agent);
             let client = Arc::new(Client::new(Arc::clone(&agent), Arc::clone(&codecs)));
             let host: Weak<Client> = Arc::downgrade(&client);
-            let handler = FunctionHandler::new(Arc::clone(&functions), Arc::clone(&codecs), host);
+            let handler = FunctionHandler::new(Arc::clone(&functions), Arc::clone(&codecs), host)
+                .observed(Arc::clone(client.observers()));
             agent.serve(Kind::CALL, Arc::new(handler));
             workers.push(Worker { client, killed: AtomicBool::new(false) });
         }
