@@ -87,7 +87,7 @@ pub(crate) struct FutureType {
 /// How a future is spelled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FutureKind {
-    /// `RpcFuture<T, E>`: another worker's call.
+    /// `RpcFuture<T, E>`, another worker's call, and `SharedFuture<T, E>`, what a callback makes of it.
     Call,
     /// `impl Future<Output = T>`.
     Opaque,
@@ -103,7 +103,7 @@ impl FutureType {
                 Some(Self { kind: FutureKind::Opaque, value: output_of(&opaque.bounds)? })
             }
             Type::Path(named) => match &*last_name(ty)?.to_string() {
-                "RpcFuture" => {
+                "RpcFuture" | "SharedFuture" => {
                     let value = parse_quote!(<#named as ::core::future::Future>::Output);
                     Some(Self { kind: FutureKind::Call, value })
                 }

@@ -70,8 +70,8 @@ mod methods;
 /// | `fn` with `inline` | in place, between reading two messages: for what is short and never blocks |
 /// | `fn` that returns a future | as `async fn`; the caller gets what the future resolves to |
 ///
-/// A future is recognised by its name: `RpcFuture<T>`, which is the call of another worker, `impl Future<Output = T>`,
-/// `BoxFuture<'static, T>`, `Pin<Box<dyn Future<Output = T> + Send>>`. The reply goes out when it completes, and no thread
+/// A future is recognised by its name: `RpcFuture<T>`, which is the call of another worker, `SharedFuture<T>`, which is what
+/// a callback makes of it or a promise, `impl Future<Output = T>`, `BoxFuture<'static, T>`, `Pin<Box<dyn Future<Output = T> + Send>>`. The reply goes out when it completes, and no thread
 /// is held meanwhile (torch's `async_execution`):
 ///
 /// ```

@@ -124,6 +124,12 @@ fn pinned(n: u64) -> Pin<Box<dyn Future<Output = Option<u64>> + Send>> {
     Box::pin(std::future::ready(n.checked_sub(1)))
 }
 
+/// What a callback makes of another worker's call.
+#[rpc::function]
+fn halved(to: String, a: f64, b: f64) -> SharedFuture<f64> {
+    Worker::current().rpc_async(&to, add, (a, b)).map(|sum| sum / 2.0)
+}
+
 async fn cluster() -> Cluster {
     Cluster::new(3).await
 }
@@ -193,6 +199,7 @@ async fn a_function_may_return_the_call_of_another_worker() {
     assert_eq!(counter, Ok(Counter { n: 9 }));
     let chained = worker.rpc_async("worker1", add_chained, ("worker2".into(), vec![1.0, 2.0, 3.0])).await;
     assert_eq!(chained, Ok(6.0));
+    assert_eq!(worker.rpc_async("worker1", halved, ("worker2".into(), 1.0, 2.0)).await, Ok(1.5));
 
     // What befalls that call is the function's own error.
     let error = worker.rpc_async("worker1", add_on, ("nobody".into(), 1.0, 2.0)).await.unwrap_err();

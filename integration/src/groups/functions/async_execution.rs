@@ -4,7 +4,6 @@
 use anyhow::{Context, Result, ensure};
 use rpc::prelude::*;
 use rpc::rpc_core::{BoxFuture, EngineConfig};
-use tokio::sync::oneshot;
 
 use super::by_call;
 use crate::part::Part;
@@ -39,14 +38,19 @@ fn raise_at_once() -> BoxFuture<'static, i64> {
 
 /// The future of a promise that somebody else keeps.
 #[rpc::function]
-fn future_ctor(a: i64, b: i64) -> impl Future<Output = Result<i64, String>> {
-    let (promise, future) = oneshot::channel();
+fn future_ctor(a: i64, b: i64) -> SharedFuture<i64> {
+    let (promise, future) = Worker::current().promise();
     tokio::spawn(async move {
         tokio::task::yield_now().await;
-        // Nobody listens any more if the call is over.
-        let _ = promise.send(a + b);
+        promise.set(a + b);
     });
-    async { future.await.map_err(|error| error.to_string()) }
+    future
+}
+
+/// What a callback makes of another worker's call.
+#[rpc::function]
+fn by_callback(to: i64, a: i64, b: i64, c: i64) -> SharedFuture<i64> {
+    Worker::current().rpc_async(to, add, (a, b)).then(move |sum| Ok(sum? + c))
 }
 
 #[rpc::function]
@@ -161,6 +165,7 @@ async fn with_future_ctor(worker: &Worker) -> Result<()> {
 async fn function_chained(worker: &Worker) -> Result<()> {
     for (via, to) in [("worker1", 2), ("worker1", 1), ("worker1", 0), ("worker0", 1)] {
         ensure!(worker.rpc_async(via, chained, (to, 1, 2, 3)).await? == 6, "{via}, {to}");
+        ensure!(worker.rpc_async(via, by_callback, (to, 1, 2, 3)).await? == 6, "{via}, {to}");
     }
     Ok(())
 }
