@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rpc::prelude::*;
+use serde::ser::SerializeTuple;
 
 use crate::scenario::Scenario;
 
@@ -106,9 +107,12 @@ struct Asking {
 
 impl Serialize for Asking {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut written = to.serialize_tuple(3)?;
+        written.serialize_element(&self.own)?;
         let squared = self.worker.rpc_sync(next(&self.worker), square, (self.own.clone(),));
-        let squared = squared.map_err(serde::ser::Error::custom)?;
-        (&self.own, squared, &self.own).serialize(to)
+        written.serialize_element(&squared.map_err(serde::ser::Error::custom)?)?;
+        written.serialize_element(&self.own)?;
+        written.end()
     }
 }
 
