@@ -158,7 +158,8 @@ async fn budget(worker: &Worker) -> Result<()> {
         let error = client.rpc_async("worker1", hang, ()).await.err().context("it never answers")?;
         ensure!(error.is_timeout(), "{error}");
         let (times, _) = worker.rpc_async("worker1", begun, ()).await?;
-        ensure!((1..=times_max).contains(&times), "made {times} times");
+        // An attempt may end before it has left.
+        ensure!(times <= times_max, "made {times} times");
     }
     Ok(())
 }
