@@ -38,9 +38,8 @@ struct Beside(Part);
 struct Travelling(AnyHandle);
 
 impl Item {
-    /// `value`, written by this worker's codec.
-    pub(crate) fn encode<T: Serialize>(codecs: &Codecs, value: &T) -> Result<Self, CodecError> {
-        let codec = codecs.default_id();
+    /// `value`, written by `codec`.
+    pub(crate) fn encode<T: Serialize>(codecs: &Codecs, codec: u8, value: &T) -> Result<Self, CodecError> {
         let Encoded { payload, parts, handles } = codecs.encode_with_handles(codec, value)?;
         let payload = match payload.len() {
             ..=INLINE_BYTES_MAX => Payload::Inline(payload),

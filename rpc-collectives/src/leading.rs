@@ -9,7 +9,7 @@ use std::time::Duration;
 use rpc_core::{CallError, Failure, Group, Never, WorkerId};
 use tokio::time::sleep;
 
-use crate::message::{WATCH, Which, head};
+use crate::message::{WATCH, WRITTEN, Which, head};
 use crate::proto::{Absence, Cause, Operation};
 use crate::shared::Shared;
 
@@ -53,7 +53,8 @@ async fn absence(shared: &Shared, operation: &Operation, member: WorkerId) -> Op
     let client = shared.client.with_timeout(Duration::ZERO);
     loop {
         let which = Which { operation: std::borrow::Cow::Borrowed(operation) };
-        let asked = client.request::<(), Never, _>(member, head(WATCH, "watch"), &which, |_| Ok(None));
+        let head = head(WATCH, "watch");
+        let asked = WRITTEN.run(|| client.request::<(), Never, _>(member, head, &which, |_| Ok(None)));
         match asked.cancel_on_drop().await {
             Ok(()) => return Some(Absence::Past),
             Err(CallError::Failed { failure, .. }) => match failure {

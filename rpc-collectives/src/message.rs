@@ -1,9 +1,10 @@
-//! What members and leaders send each other: requests of one [`Kind`], three methods.
+//! What members and leaders send each other: requests of one [`Kind`], three methods. All are written in postcard,
+//! which every worker has, whatever codec the values are in.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use rpc_core::{Kind, RequestHead};
+use rpc_core::{CallScope, Kind, POSTCARD, RequestHead};
 use serde::{Deserialize, Serialize};
 
 use crate::item::Item;
@@ -11,6 +12,9 @@ use crate::proto::Operation;
 
 /// Of all requests of collectives.
 pub(crate) const KIND: Kind = Kind(0x1a);
+
+/// In which requests are made.
+pub(crate) const WRITTEN: CallScope = CallScope::new().codec(POSTCARD);
 
 /// The sender has come to an operation; answered when that has ended. To the leader.
 pub(crate) const JOIN: u64 = 0;

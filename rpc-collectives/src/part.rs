@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use rpc_core::handles::AnyHandle;
 use rpc_core::{
-    Aside, BoxFuture, CallContext, CallError, Client, Failure, HandlerRan, ReferenceError, Request,
+    Aside, BoxFuture, CallContext, CallError, Client, Failure, HandlerRan, POSTCARD, ReferenceError, Request,
     RpcFuture, WorkerId, timeout_or_forever,
 };
 use tokio::time::Instant;
 
 use crate::error::CollectiveError;
 use crate::item::Item;
-use crate::message::{JOIN, Join, Joined, KIND, LEAVE, Which, head, to_us};
+use crate::message::{JOIN, Join, Joined, KIND, LEAVE, WRITTEN, Which, head, to_us};
 use crate::proto::Operation;
 use crate::shared::Shared;
 
@@ -141,7 +141,9 @@ impl Part {
         };
         let client = self.client.with_timeout(left.map_or(Duration::ZERO, |left| left.saturating_add(GRACE)));
         let head = head(JOIN, self.operation.line.what.name());
-        client.request(self.leader, head, &join, |handles| self.beside(handles)).cancel_on_drop()
+        WRITTEN
+            .run(|| client.request(self.leader, head, &join, |handles| self.beside(handles)))
+            .cancel_on_drop()
     }
 
     fn beside(&self, handles: Vec<AnyHandle>) -> Result<Option<Aside>, ReferenceError> {
@@ -212,9 +214,8 @@ impl Drop for Part {
         // Not as a call of the handler in which this may run, since that may just have been cancelled. If it does not
         // arrive, the time of those who wait ends the operation.
         let (client, which) = (&self.shared.client, Which { operation: Cow::Borrowed(&self.operation) });
-        let codec = client.codecs().default_id();
-        if let Ok(body) = client.codecs().encode(codec, &which) {
-            let request = Request { kind: KIND, method: LEAVE, codec, timeout: Some(GRACE), body };
+        if let Ok(body) = client.codecs().encode(POSTCARD, &which) {
+            let request = Request { kind: KIND, method: LEAVE, codec: POSTCARD, timeout: Some(GRACE), body };
             client.agent().send(self.leader, request);
         }
     }

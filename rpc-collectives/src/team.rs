@@ -108,7 +108,7 @@ impl Team {
         let begun = self.begin(what).and_then(|mut part| {
             // If it fails, the part ends, and the others are told.
             let encode = |error: rpc_core::CodecError| CollectiveError::Encode { reason: error.to_string() };
-            part.give(Item::encode(self.client.codecs(), &value).map_err(encode)?);
+            part.give(Item::encode(self.client.codecs(), self.client.codec(), &value).map_err(encode)?);
             let asked = part.ask();
             Ok((part, asked))
         });

@@ -127,6 +127,12 @@ impl Client {
         &self.shared.observers
     }
 
+    /// The codec in which a call is written that is made here and now: that of the [`CallScope`], if it says one, or this
+    /// worker's.
+    pub fn codec(&self) -> u8 {
+        CallScope::current().codec.unwrap_or_else(|| self.shared.codecs.default_id())
+    }
+
     /// Lets `desk` count the handles in the messages of this client and its clones. The first one stays;
     /// returns whether this is it.
     pub fn set_desk(&self, desk: Weak<dyn HandleDesk>) -> bool {

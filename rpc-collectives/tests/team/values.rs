@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_collectives::CollectiveError;
-use rpc_core::{FunctionTable, Host, Tensor};
+use rpc_core::{CallScope, Client, Codec, CodecError, Codecs, FunctionTable, Host, JSON, Json, Read, Tensor};
 use rpc_rref::{RRef, Registry};
 
 use crate::common::{Job, all};
@@ -43,6 +43,47 @@ async fn tensors_and_long_texts_arrive_as_they_were() {
             assert_eq!(values[&*format!("worker{rank}")], value(rank));
         }
     }
+}
+
+/// A codec that only some members have is no business of the leader's.
+#[derive(Debug)]
+struct Reversed;
+
+impl Codec for Reversed {
+    fn id(&self) -> u8 {
+        64
+    }
+
+    fn name(&self) -> &str {
+        "reversed"
+    }
+
+    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        Json.encode(value, out)?;
+        out.reverse();
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8], read: &mut Read<'_>) -> Result<(), CodecError> {
+        let bytes: Vec<u8> = bytes.iter().rev().copied().collect();
+        Json.decode(&bytes, read)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_travel_in_the_codecs_of_their_givers() {
+    let job = Job::new(3).await;
+    let value = |rank: usize| (rank, Tensor::from_vec(vec![rank as f32; 4], [4]).unwrap());
+    // For one operation, and for all of a worker.
+    let json = CallScope::new().codec(JSON).run(|| job.everybody(2).all_gather(value(2)));
+    let codecs = Codecs::default().with_default(Arc::new(Reversed));
+    let client = Client::new(Arc::clone(job.cluster.agent(1)), Arc::new(codecs));
+    let reversed = job.collectives[1].as_ref().unwrap().everybody(&client).all_gather(value(1));
+    let error = job.everybody(0).all_gather(value(0)).await.unwrap_err();
+    assert!(matches!(&error, CollectiveError::Decode { worker, .. } if &**worker == "worker1"), "{error}");
+    assert!(error.to_string().contains("codec 64"), "{error}");
+    assert!(json.await.is_err(), "nor has this one that codec");
+    assert_eq!(reversed.await.unwrap()["worker2"], value(2));
 }
 
 struct Counter(u64);
