@@ -52,7 +52,23 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! **Start** with [`Cluster`]. [`MemoryNetwork`] alone tests an engine or an agent of your own, and
+//! # A program under faults
+//! A [`TestCluster`] is the workers of a program with its own facade, over any backend. [`Faults`] are what they meet: messages that
+//! fail, come late, get lost or come twice, links that end, workers that are kept apart or die.
+//!
+//! ```
+//! use rpc_testing::{Fault, Faults, Message};
+//! let faults = Faults::seeded(7);
+//! faults.add(Fault::fail().on(Message::Call).to("worker1").nth(3)); // the third call that each worker sends to it
+//! faults.add(Fault::drop().replies().from("worker2").probability(0.1)); // the handler has run; nobody hears of it
+//! // faults.around(&rpc::default_backends())? is what workers are given; then, as it comes:
+//! faults.partition(&["worker0"], &["worker1", "worker2"]);
+//! faults.heal();
+//! assert_eq!(faults.unfired().len(), 2); // nobody has sent anything
+//! ```
+//!
+//! # What there is
+//! **Start** with [`Cluster`], for functions; with [`TestCluster`], for programs. [`MemoryNetwork`] alone tests an engine or an agent of your own, and
 //! [`conformance`](mod@conformance) a transport of your own. **It promises** that a link is a link: order, completeness,
 //! limits and an end, unless a [`Rule`] says otherwise. **It leaves to you** the clock (enable tokio's
 //! `test-util`) and functions that block: they run on threads, which no paused clock stops.
@@ -67,6 +83,7 @@ mod network;
 mod cluster;
 pub mod conformance;
 mod faults;
+mod program;
 
 mod rng;
 
@@ -74,3 +91,4 @@ mod rng;
 pub use crate::cluster::{Cluster, ClusterBuilder, ClusterError};
 pub use crate::faults::{ActiveFault, Fault, Faults, FaultyTransport, Injected, Message, UnknownMessage};
 pub use crate::network::{ActiveRule, InFlight, MemoryNetwork, MemoryTransport, NetworkBuilder, Rule, Stage};
+pub use crate::program::{Place, TestCluster, TestClusterBuilder, TestClusterError};

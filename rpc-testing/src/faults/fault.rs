@@ -51,7 +51,8 @@ pub struct Fault {
 /// What befalls a message.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    Fail(Response),
+    /// With the usual failure if there is no other.
+    Fail(Option<Response>),
     Delay(RangeInclusive<Duration>),
     Drop,
     Duplicate,
@@ -83,8 +84,16 @@ pub(super) struct Passing<'a> {
     pub(super) has_handles: bool,
 }
 
-/// The bound that [`Fault::fail`] pretends.
-pub(super) const PRETENDED_BOUND: &str = "a fault of the test";
+/// What [`Fault::fail`] gives as the reason.
+const REASON: &str = "a fault of the test";
+
+/// With what a message fails unless it is said.
+pub(super) fn usual_failure(is_reply: bool) -> Response {
+    match is_reply {
+        false => Response::failed(Outcome::Overloaded, &[REASON, "0"]),
+        true => Response::failed(Outcome::BadResult, &[REASON]),
+    }
+}
 
 impl Fault {
     fn new(action: Action) -> Self {
@@ -110,8 +119,7 @@ impl Fault {
     /// [`Failure::BadResult`](rpc_core::Failure::BadResult). A reply with references in it is left alone, because
     /// those would be lost.
     pub fn fail() -> Self {
-        // Which of the two it is depends on what it picks: see `failure`.
-        Self::fail_with(Response::failed(Outcome::Overloaded, &[PRETENDED_BOUND, "0"]))
+        Self::new(Action::Fail(None))
     }
 
     /// As [`fail`](Self::fail), with a failure of one's own.
@@ -123,7 +131,7 @@ impl Fault {
     /// Fault::fail_with(Response::failed(Outcome::Denied, &["trainer0", "not today"]));
     /// ```
     pub fn fail_with(response: Response) -> Self {
-        Self::new(Action::Fail(response))
+        Self::new(Action::Fail(Some(response)))
     }
 
     /// The message arrives later by `delay`. Others pass it, except those of its own call.
@@ -156,7 +164,7 @@ impl Fault {
     }
 
     /// The message is passed by the next one of the same direction that is a request or a reply as it is, of any kind and
-    /// of another call; if none comes, it arrives after a second.
+    /// of another call; if none comes, it arrives after 100 ms.
     pub fn reorder() -> Self {
         Self::new(Action::Reorder)
     }

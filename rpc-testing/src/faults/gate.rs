@@ -34,7 +34,7 @@ use super::plan::Verdict;
 /// Frames of one end of a link that are held back, at most.
 pub(super) const HELD_MAX: usize = 1_024;
 /// How long a frame waits for another to pass it.
-const REORDER_MAX: Duration = Duration::from_secs(1);
+const REORDER_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Gate {

@@ -15,7 +15,7 @@ use rpc_core::Kind;
 /// assert_eq!("PYTHON_REMOTE_CALL".parse(), Ok(Message::Create));
 /// assert_eq!("RREF_USER_DELETE".parse(), Ok(Message::References)); // all of torch's control messages are these
 /// let error = "PIGEON".parse::<Message>().unwrap_err();
-/// assert!(error.to_string().starts_with("no message is called PIGEON; there are call, create,"));
+/// assert!(error.to_string().starts_with("no message is called PIGEON; there are call, PYTHON_CALL, SCRIPT_CALL,"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]

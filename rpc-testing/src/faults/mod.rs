@@ -92,7 +92,8 @@ impl Faults {
         backends.wrapped(&wrap)
     }
 
-    /// Puts a fault into force, behind those that are: the first one that acts on a message decides.
+    /// Puts a fault into force, behind those that are. Of several that would act on a message the first does; all of them
+    /// count it.
     pub fn add(&self, fault: Fault) -> ActiveFault {
         let id = self.shared.state.lock().plan.add(fault);
         ActiveFault { faults: self.clone(), id }

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use rpc_core::{Outcome, Response};
+use rpc_core::Response;
 
-use super::fault::{Action, Fault, Passing, Victim};
+use super::fault::{Action, Fault, Passing, Victim, usual_failure};
 use super::message::Message;
 use crate::rng::Rng;
 
@@ -121,13 +121,20 @@ impl Plan {
             .collect()
     }
 
-    /// The first fault that acts decides.
+    /// The first fault that acts decides; the others only count.
     pub(super) fn judge(&mut self, passing: &Passing<'_>) -> Verdict {
-        for (id, added) in &mut self.faults {
-            if !added.fault.picks(passing) {
+        let mut verdict = Verdict::Pass;
+        for (id, added) in self.faults.iter_mut().filter(|(_, added)| added.fault.picks(passing)) {
+            let count = added.count(passing);
+            count.seen += 1;
+            let nth = count.seen;
+            if verdict != Verdict::Pass {
                 continue;
             }
-            let Some((nth, mut rng)) = added.draw(self.seed, *id, passing) else { continue };
+            let mut rng = Rng::new(mixed(self.seed, *id, passing, nth));
+            if !added.acts(passing, &mut rng) {
+                continue;
+            }
             if self.injected.len() == LISTED_MAX {
                 self.injected.pop_front();
             }
@@ -139,39 +146,40 @@ impl Plan {
                 is_reply: passing.is_reply,
                 nth,
             });
-            return added.verdict(passing, &mut rng);
+            verdict = added.verdict(passing, &mut rng);
         }
-        Verdict::Pass
+        verdict
     }
 }
 
 impl Added {
-    /// Counts a message; if the fault acts on it, which one it is and further chance.
-    fn draw(&mut self, seed: u64, id: u64, passing: &Passing<'_>) -> Option<(u64, Rng)> {
+    fn count(&mut self, passing: &Passing<'_>) -> &mut Count {
+        self.pairs.entry((passing.from.to_owned(), passing.to.to_owned())).or_default()
+    }
+
+    /// Whether the fault acts on the message that was counted last.
+    fn acts(&mut self, passing: &Passing<'_>, rng: &mut Rng) -> bool {
         let Fault { skip, times, every, probability, .. } = self.fault;
-        let count = self.pairs.entry((passing.from.to_owned(), passing.to.to_owned())).or_default();
-        count.seen += 1;
-        let mut rng = Rng::new(mixed(seed, id, passing, count.seen));
+        let count = self.count(passing);
         let numbered = count.seen > skip && (count.seen - skip).is_multiple_of(every);
         if !numbered || count.fired >= times || !rng.chance(probability) {
-            return None;
+            return false;
         }
         if !self.fault.may_act_on(passing) {
             self.spared += 1;
-            return None;
+            return false;
         }
-        count.fired += 1;
+        self.count(passing).fired += 1;
         self.fired += 1;
-        Some((count.seen, rng))
+        true
     }
 
     fn verdict(&self, passing: &Passing<'_>, rng: &mut Rng) -> Verdict {
         match &self.fault.action {
-            Action::Fail(response) if passing.is_reply && response.outcome == Outcome::Overloaded => {
-                // It is too late for the handler not to have run.
-                Verdict::Fail(Answer(Response::failed(Outcome::BadResult, &[super::fault::PRETENDED_BOUND])))
+            Action::Fail(response) => {
+                let response = response.clone().unwrap_or_else(|| usual_failure(passing.is_reply));
+                Verdict::Fail(Answer(response))
             }
-            Action::Fail(response) => Verdict::Fail(Answer(response.clone())),
             Action::Delay(range) => Verdict::Delay(rng.duration(*range.start(), *range.end())),
             Action::Drop => Verdict::Drop,
             Action::Duplicate => Verdict::Duplicate,
@@ -256,6 +264,17 @@ mod tests {
         assert_eq!(chosen(Fault::drop().every(3)), [3, 6]);
         assert_eq!(chosen(Fault::drop().skip(1).every(3).first(1)), [4]);
         assert_eq!(chosen(Fault::drop().probability(0.0)), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn of_faults_that_pick_a_message_the_first_acts_and_all_count() {
+        let mut plan = Plan::new(0);
+        let first = plan.add(Fault::drop().nth(1));
+        let second = plan.add(Fault::reorder().nth(2));
+        let call = passing("a", "b", Message::Call);
+        let verdicts = [(); 3].map(|()| plan.judge(&call));
+        assert_eq!(verdicts, [Verdict::Drop, Verdict::Reorder, Verdict::Pass]);
+        assert_eq!((plan.fired(first), plan.fired(second)), (1, 1));
     }
 
     #[test]

@@ -67,7 +67,7 @@ async fn a_goodbye_passes_nothing_and_delays_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reordered_frame_is_passed_by_one_of_its_direction_or_waits_a_second() {
+async fn a_reordered_frame_is_passed_by_one_of_its_direction_or_waits_a_while() {
     let (mut gate, now) = (gate(), Instant::now());
     arrives(&mut gate, request(1), now, Verdict::Reorder);
     arrives(&mut gate, framed(frame::REPLY, 9), now, Verdict::Pass);
