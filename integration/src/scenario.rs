@@ -123,9 +123,10 @@ impl Scenario {
     pub(crate) fn fits(&self, way: &Way, security: Security) -> bool {
         // Encrypted links are never local: that would be TCP once more.
         // What a token has to do with is over when a link is up, so what happens later is not run again with one.
-        let later = ["nested::", "collectives::", "futures::", "rref::", "timeouts::", "bounds::"]
-            .iter()
-            .any(|group| self.name.starts_with(group));
+        let later =
+            ["nested::", "collectives::", "futures::", "rref::", "faulty::", "timeouts::", "bounds::"]
+                .iter()
+                .any(|group| self.name.starts_with(group));
         let is_a_way = match security {
             _ if !way.is_local() => true,
             Security::Open => true,

@@ -7,6 +7,7 @@ mod codecs;
 mod collectives;
 mod errors;
 mod exhaustion;
+mod faulty;
 mod functions;
 mod futures;
 mod hostile;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         futures::scenarios(),
         collectives::scenarios(),
         rref::scenarios(),
+        faulty::scenarios(),
         errors::scenarios(),
         timeouts::scenarios(),
         shutdown::scenarios(),

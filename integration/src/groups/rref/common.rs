@@ -11,9 +11,9 @@ use crate::part::say;
 use crate::scenario::Scenario;
 
 /// Far above what anything here waits for, and far below the timeout of the scenario.
-pub(super) const LATE: Duration = Duration::from_secs(20);
+pub(crate) const LATE: Duration = Duration::from_secs(20);
 /// From the death of a worker to what the others make of it.
-pub(super) const NOTICE: Duration = Duration::from_secs(5);
+pub(crate) const NOTICE: Duration = Duration::from_secs(5);
 /// Between two looks at something that tells nobody when it changes.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -22,8 +22,8 @@ static LIVE: AtomicI64 = AtomicI64::new(0);
 
 /// A number that changes, and that the script hears the end of: `DROPPED`, unless it is a copy.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Tally {
-    pub(super) n: i64,
+pub(crate) struct Tally {
+    pub(crate) n: i64,
     #[serde(skip)]
     original: Option<Original>,
 }
@@ -34,18 +34,18 @@ struct Original {
 }
 
 impl Tally {
-    pub(super) fn new(n: i64) -> Self {
+    pub(crate) fn new(n: i64) -> Self {
         LIVE.fetch_add(1, Ordering::SeqCst);
         Self { n, original: Some(Original { loud: true }) }
     }
 
     /// As [`new`](Self::new), for those of which there are thousands.
-    pub(super) fn quiet(n: i64) -> Self {
+    pub(crate) fn quiet(n: i64) -> Self {
         LIVE.fetch_add(1, Ordering::SeqCst);
         Self { n, original: Some(Original { loud: false }) }
     }
 
-    pub(super) fn is_copy(&self) -> bool {
+    pub(crate) fn is_copy(&self) -> bool {
         self.original.is_none()
     }
 }
@@ -61,70 +61,70 @@ impl Drop for Original {
 
 #[rpc::methods]
 impl Tally {
-    pub(super) fn add(&mut self, by: i64) -> i64 {
+    pub(crate) fn add(&mut self, by: i64) -> i64 {
         self.n += by;
         self.n
     }
 
     #[rpc(inline)]
-    pub(super) fn get(&self) -> i64 {
+    pub(crate) fn get(&self) -> i64 {
         self.n
     }
 
     /// As [`get`](Self::get), after another task had its turn.
-    pub(super) async fn get_later(&self) -> i64 {
+    pub(crate) async fn get_later(&self) -> i64 {
         tokio::task::yield_now().await;
         self.n
     }
 
-    pub(super) fn divided_by(&self, by: i64) -> Result<i64, String> {
+    pub(crate) fn divided_by(&self, by: i64) -> Result<i64, String> {
         self.n.checked_div(by).ok_or_else(|| format!("{} divided by {by}", self.n))
     }
 
     /// Waits for ever, and keeps the value to itself.
-    pub(super) async fn hang_alone(&mut self) {
+    pub(crate) async fn hang_alone(&mut self) {
         say("RUNNING");
         std::future::pending().await
     }
 
     /// Waits for ever.
-    pub(super) async fn hang(&self) {
+    pub(crate) async fn hang(&self) {
         say("RUNNING");
         std::future::pending().await
     }
 }
 
 #[rpc::function]
-pub(super) fn new_tally(n: i64) -> Tally {
+pub(crate) fn new_tally(n: i64) -> Tally {
     Tally::new(n)
 }
 
 #[rpc::function(inline)]
-pub(super) fn quiet_tally(n: i64) -> Tally {
+pub(crate) fn quiet_tally(n: i64) -> Tally {
     Tally::quiet(n)
 }
 
 /// A value that is never there.
 #[rpc::function]
-pub(super) async fn never() -> Tally {
+pub(crate) async fn never() -> Tally {
     say("RUNNING");
     std::future::pending().await
 }
 
 #[rpc::function(inline)]
-pub(super) fn sum_of(a: i64, b: i64, c: i64) -> i64 {
+pub(crate) fn sum_of(a: i64, b: i64, c: i64) -> i64 {
     a + b + c
 }
 
 /// What is behind the reference, read with a copy.
 #[rpc::function]
-pub(super) async fn copy_of(tally: RRef<Tally>) -> Result<i64, CallError> {
+pub(crate) async fn copy_of(tally: RRef<Tally>) -> Result<i64, CallError> {
     Ok(tally.to_here().await?.n)
 }
 
 /// How many values of type [`Tally`] live there, copies not counted.
 #[rpc::function(inline)]
-pub(super) fn live_tallies() -> i64 {
+pub(crate) fn live_tallies() -> i64 {
     LIVE.load(Ordering::SeqCst)
 }
 
@@ -134,20 +134,20 @@ fn idle_here() -> bool {
 }
 
 /// Adds what [`all_gone`] asks of a worker that serves a choice of functions.
-pub(super) fn see_tallies(functions: &mut FunctionTable) -> Result<()> {
+pub(crate) fn see_tallies(functions: &mut FunctionTable) -> Result<()> {
     functions.add(live_tallies)?;
     functions.add(idle_here)?;
     Ok(())
 }
 
 /// Whether nothing on `worker` has to do with a reference.
-pub(super) fn is_idle(worker: &Worker) -> bool {
+pub(crate) fn is_idle(worker: &Worker) -> bool {
     let registry: &Registry = worker.as_ref();
     registry.is_idle()
 }
 
 /// Waits until `look` is true.
-pub(super) async fn until(what: &str, mut look: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+pub(crate) async fn until(what: &str, mut look: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     let began = Instant::now();
     while !look().await? {
         ensure!(began.elapsed() < LATE, "after {:?} it was still not true that {what}", began.elapsed());
@@ -158,7 +158,7 @@ pub(super) async fn until(what: &str, mut look: impl AsyncFnMut() -> Result<bool
 }
 
 /// Waits until nothing of any reference is left on `ranks`, and no [`Tally`] lives there.
-pub(super) async fn all_gone(worker: &Worker, ranks: impl IntoIterator<Item = u32>) -> Result<()> {
+pub(crate) async fn all_gone(worker: &Worker, ranks: impl IntoIterator<Item = u32>) -> Result<()> {
     for rank in ranks {
         let to = i64::from(rank);
         let what = format!("worker{rank} has nothing to do with references any more");
@@ -171,12 +171,12 @@ pub(super) async fn all_gone(worker: &Worker, ranks: impl IntoIterator<Item = u3
 
 /// Waits until the owner is known to know of the handles here: the answer to the request to make the value
 /// may come after one that needed the value.
-pub(super) async fn is_confirmed<T>(rref: &RRef<T>) -> Result<()> {
+pub(crate) async fn is_confirmed<T>(rref: &RRef<T>) -> Result<()> {
     until("the owner has confirmed it", async || Ok(rref.confirmed_by_owner())).await
 }
 
 /// As [`Scenario::on_first`]; at the end nothing of any reference is left anywhere.
-pub(super) fn on_first(
+pub(crate) fn on_first(
     name: &'static str,
     workers: u32,
     body: impl AsyncFn(&Worker) -> Result<()> + 'static,
@@ -188,7 +188,7 @@ pub(super) fn on_first(
 }
 
 /// As [`Scenario::on_all`]; at the end nothing of any reference is left anywhere.
-pub(super) fn on_all(
+pub(crate) fn on_all(
     name: &'static str,
     workers: u32,
     body: impl AsyncFn(&Worker) -> Result<()> + 'static,
@@ -200,12 +200,12 @@ pub(super) fn on_all(
 }
 
 /// The rank that is `steps` after that of `worker`.
-pub(super) fn after(worker: &Worker, steps: u32) -> i64 {
+pub(crate) fn after(worker: &Worker, steps: u32) -> i64 {
     i64::from(worker.id().0 + steps) % worker.world_size() as i64
 }
 
 /// Why the reference is of no use that a call has used or carried.
-pub(super) fn reference_error<T, E>(outcome: Result<T, CallError<E>>) -> Result<ReferenceError>
+pub(crate) fn reference_error<T, E>(outcome: Result<T, CallError<E>>) -> Result<ReferenceError>
 where
     CallError<E>: std::fmt::Display,
 {
@@ -215,7 +215,7 @@ where
 }
 
 /// Checks that the value was never made, and that the error says so.
-pub(super) fn not_made<T, E>(outcome: Result<T, CallError<E>>) -> Result<ReferenceError>
+pub(crate) fn not_made<T, E>(outcome: Result<T, CallError<E>>) -> Result<ReferenceError>
 where
     CallError<E>: std::fmt::Display,
 {
@@ -227,7 +227,7 @@ where
 }
 
 /// Checks that the value went with its owner, which the error names.
-pub(super) fn owner_lost<T, E>(outcome: Result<T, CallError<E>>, name: &str) -> Result<()>
+pub(crate) fn owner_lost<T, E>(outcome: Result<T, CallError<E>>, name: &str) -> Result<()>
 where
     CallError<E>: std::fmt::Display,
 {
@@ -237,7 +237,7 @@ where
 }
 
 /// Leaves together with the others; `lost`, in this order, are missed.
-pub(super) async fn leave_without(worker: &Worker, lost: &[&str]) -> Result<()> {
+pub(crate) async fn leave_without(worker: &Worker, lost: &[&str]) -> Result<()> {
     let report = worker.shutdown_with(Shutdown::Graceful { timeout: Some(LATE) }).await?;
     let mut names: Vec<&str> = report.lost.iter().map(|info| info.name.as_str()).collect();
     names.sort_unstable();

@@ -1,7 +1,7 @@
 //! References to values on other workers: how they come to be and travel, and what becomes of them when
 //! messages are late, and workers die or leave.
 
-mod common;
+pub(super) mod common;
 
 mod args;
 mod futures;
