@@ -135,8 +135,11 @@ async fn async_closure(part: Part) -> Result<()> {
     for n in 0..3 {
         let number = worker.rpc_async("worker1", take_number, ("me".into(),)).await?;
         // Both workers take numbers.
-        ensure!((100 + n..106).contains(&number), "{number}");
+        ensure!((100 + n..108).contains(&number), "{number}");
     }
+    let kept = worker.remote("worker1", take_number, ("me".into(),))?;
+    ensure!(kept.to_here().await? > 100, "its value can stay there as well");
+    drop(kept);
     let error = worker.rpc_async("worker1", take_number, ("nobody".into(),)).await.err();
     ensure!(error.as_ref().and_then(CallError::handler_error).is_some_and(|text| text.contains("queue")));
     let error = worker.rpc_async("worker0", take_number, ("me".into(),)).await.err();
@@ -144,6 +147,6 @@ async fn async_closure(part: Part) -> Result<()> {
         error.as_ref().and_then(CallError::handler_error).is_some_and(|text| text.contains("nobody counts"))
     );
     leave(&worker).await?;
-    ensure!(given.load(Ordering::SeqCst) == if part.rank == 1 { 106 } else { 100 });
+    ensure!(given.load(Ordering::SeqCst) == if part.rank == 1 { 108 } else { 100 });
     Ok(())
 }
