@@ -150,6 +150,7 @@ impl Observers {
         observed.follow(served)
     }
 
+    #[cold]
     fn observe(
         self: &Arc<Self>,
         peer: WorkerId,
@@ -167,7 +168,7 @@ impl Observers {
                 tracing::debug_span!(target: CALLS_TARGET, "serve", worker = %me.name, peer = %them.name, function, call = field::Empty)
             }
         };
-        let (call, request_bytes, ended, began) = (0, 0, false, Instant::now());
+        let (call, request_bytes, ending, began) = (0, 0, GIVEN_UP, Instant::now());
         let observers = Arc::clone(self);
         Some(Box::new(Observed {
             observers,
@@ -179,7 +180,7 @@ impl Observers {
             request_bytes,
             began,
             span,
-            ended,
+            ending,
         }))
     }
 
@@ -193,6 +194,9 @@ impl fmt::Debug for Observers {
         f.debug_struct("Observers").field("is_on", &self.is_on()).finish_non_exhaustive()
     }
 }
+
+/// How a call ends of which nothing else is known.
+const GIVEN_UP: (&str, u64) = ("given_up", 0);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -211,7 +215,8 @@ pub(crate) struct Observed {
     request_bytes: u64,
     began: Instant,
     span: Span,
-    ended: bool,
+    /// How it ends, and the bytes of the response.
+    ending: (&'static str, u64),
 }
 
 impl Observed {
@@ -226,13 +231,17 @@ impl Observed {
         });
     }
 
-    /// It has ended for its caller.
-    pub(crate) fn answered(mut self, outcome: &'static str, response_bytes: u64) {
-        self.end(outcome, response_bytes);
+    /// It ends with this, when it is dropped.
+    #[cold]
+    pub(crate) fn note(&mut self, result: &ReplyResult) {
+        self.ending = match result {
+            Ok(response) => (outcome_name(response.outcome), response.body.len_bytes()),
+            Err(failure) => (failure_name(failure), 0),
+        };
     }
 
-    fn end(&mut self, outcome: &'static str, response_bytes: u64) {
-        self.ended = true;
+    fn end(&self) {
+        let (outcome, response_bytes) = self.ending;
         let took = self.began.elapsed();
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(target: CALLS_TARGET, parent: &self.span, outcome, took_us, response_bytes, "ended");
@@ -253,7 +262,7 @@ impl Observed {
     }
 
     fn served(mut self, response: &Response) {
-        self.end(outcome_name(response.outcome), response.body.len_bytes());
+        self.ending = (outcome_name(response.outcome), response.body.len_bytes());
     }
 
     /// Has the rest of what serves the call run in the span.
@@ -281,12 +290,10 @@ impl Observed {
     }
 }
 
-/// Nobody waits for it any more.
+/// It has ended, whatever became of it.
 impl Drop for Observed {
     fn drop(&mut self) {
-        if !self.ended {
-            self.end("given_up", 0);
-        }
+        self.end();
     }
 }
 
@@ -308,14 +315,6 @@ impl<T> Future for InSpan<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let Self { span, future } = &mut *self;
         span.in_scope(|| future.as_mut().poll(cx))
-    }
-}
-
-/// How a call ended for its caller, in a word, and how long its response is.
-pub(crate) fn end_of(result: &ReplyResult) -> (&'static str, u64) {
-    match result {
-        Ok(response) => (outcome_name(response.outcome), response.body.len_bytes()),
-        Err(failure) => (failure_name(failure), 0),
     }
 }
 

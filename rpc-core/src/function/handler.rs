@@ -73,16 +73,25 @@ impl Handler for FunctionHandler {
             Ok(entry) => entry,
             Err(miss) => return Served::Now(miss),
         };
+        // What is seldom is apart, so that nothing is moved about for it.
         match &self.observers {
-            Some(observers) => {
-                observers.serve(incoming, entry.name(), |incoming| self.serve(entry, incoming))
-            }
-            None => self.serve(entry, incoming),
+            Some(observers) if observers.is_on() => self.serve_observed(observers, entry, incoming),
+            _ => self.serve(entry, incoming),
         }
     }
 }
 
 impl FunctionHandler {
+    #[cold]
+    fn serve_observed(
+        &self,
+        observers: &Arc<Observers>,
+        entry: &FunctionEntry,
+        incoming: Incoming,
+    ) -> Served {
+        observers.serve(incoming, entry.name(), |incoming| self.serve(entry, incoming))
+    }
+
     #[inline]
     fn serve(&self, entry: &FunctionEntry, incoming: Incoming) -> Served {
         // The handles in it are taken back by the caller, as those of any request that was refused.

@@ -18,7 +18,7 @@ use crate::codec::CodecError;
 use crate::error::{Failure, HandlerRan};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::Outcome;
-use crate::observe::{self, Observed};
+use crate::observe::Observed;
 use crate::worker::WorkerId;
 
 #[derive(Default)]
@@ -39,7 +39,7 @@ struct Inner {
     /// Waits for the call to end.
     sent: Option<Box<dyn SentHandles>>,
     handles: Handles,
-    /// Waits for the call to end, for people.
+    /// Waits for the call to end, for people, and tells it when it is dropped.
     observed: Option<Box<Observed>>,
 }
 
@@ -140,15 +140,16 @@ impl ReplyCell {
         };
         let waker = waker.take();
         let sent = inner.sent.take().map(|sent| (sent, failure_of(&result)));
-        let observed = inner.observed.take().map(|observed| (observed, observe::end_of(&result)));
+        let mut observed = inner.observed.take();
+        if let Some(observed) = &mut observed {
+            observed.note(&result);
+        }
         inner.state = State::Done(result);
         if !matches!(handles, Handles::None) {
             inner.handles = handles;
         }
         drop(inner);
-        if let Some((observed, (outcome, bytes))) = observed {
-            observed.answered(outcome, bytes);
-        }
+        drop(observed);
         // What a lost message sets going comes before what its caller does next.
         if let Some((sent, failure)) = sent {
             end(sent, failure.as_ref());
@@ -208,19 +209,19 @@ impl ReplyCell {
     }
 
     /// See [`Reply::observe`](super::Reply::observe).
-    pub(super) fn observe(&self, observed: Box<Observed>) {
+    pub(super) fn observe(&self, mut observed: Box<Observed>) {
         let mut inner = self.inner.lock();
-        let (outcome, bytes) = match &inner.state {
+        match &inner.state {
             State::Pending(_) => {
                 inner.observed = Some(observed);
                 return;
             }
-            State::Done(result) => observe::end_of(result),
+            State::Done(result) => observed.note(result),
             // Nobody has the reply but who calls this, before it is given away.
-            State::Taken(_) => ("given_up", 0),
-        };
+            State::Taken(_) => {}
+        }
         drop(inner);
-        observed.answered(outcome, bytes);
+        drop(observed);
     }
 
     pub(super) fn take_handles(&self) -> Option<Received> {
