@@ -42,13 +42,22 @@ pub(super) struct Gate {
     pub(super) peer: Arc<str>,
     held: Held,
     /// Requests that have left, for who judges their replies.
-    asked: HashMap<u64, (Message, u64)>,
+    asked: HashMap<u64, Asked>,
     /// Requests that were dropped.
     lost: HashSet<u64>,
     /// Replies that were dropped.
     kept: HashMap<u64, Frame>,
     /// Requests that are served for the first of two times.
     twice: HashMap<u64, Frame>,
+}
+
+/// A request that has left.
+#[derive(Debug)]
+struct Asked {
+    message: Message,
+    method: u64,
+    /// A cancel has left behind it.
+    given_up: bool,
 }
 
 /// What becomes of a frame that arrives.
@@ -68,6 +77,12 @@ pub(super) enum Arrival {
     Kill(Victim),
     /// So is this process.
     Abort,
+}
+
+impl Asked {
+    fn by(request: &Header) -> Self {
+        Self { message: Message::of(Kind(request.kind)), method: request.method, given_up: false }
+    }
 }
 
 impl Gate {
@@ -97,7 +112,7 @@ impl Gate {
         }
         let about = match kind {
             frame::REPLY => self.asked.remove(&call),
-            kind if kind >= Kind::CALL.0 => Some((Message::of(Kind(kind)), frame.header.method)),
+            kind if kind >= Kind::CALL.0 => Some(Asked::by(&frame.header)),
             _ => None,
         };
         if self.held.has(call) {
@@ -105,7 +120,7 @@ impl Gate {
             self.held.push(frame, now);
             return Arrival::Nothing;
         }
-        let Some((message, method)) = about else { return Arrival::Deliver(frame) };
+        let Some(Asked { message, method, given_up }) = about else { return Arrival::Deliver(frame) };
         let passing = Passing {
             from: &self.peer,
             to: &self.me,
@@ -114,7 +129,11 @@ impl Gate {
             is_reply: kind == frame::REPLY,
             has_handles: frame.header.codec & aside::FLAG != 0,
         };
-        let verdict = judge(&passing);
+        let verdict = match judge(&passing) {
+            // Nobody waits for it any more, and no cancel will tell when to let it go.
+            Verdict::Drop if given_up => Verdict::Pass,
+            verdict => verdict,
+        };
         self.obey(verdict, frame, now)
     }
 
@@ -189,9 +208,12 @@ impl Gate {
                 if let Some(late) = self.kept.remove(&call) {
                     self.held.push(late, now);
                 }
+                if let Some(asked) = self.asked.get_mut(&call) {
+                    asked.given_up = true;
+                }
             }
             kind if kind >= Kind::CALL.0 => {
-                self.asked.insert(call, (Message::of(Kind(kind)), method));
+                self.asked.insert(call, Asked::by(&frame.header));
             }
             _ => {}
         }

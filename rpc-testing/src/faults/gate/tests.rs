@@ -116,6 +116,16 @@ async fn a_dropped_reply_is_delivered_when_its_caller_has_given_up() {
 
 /// FT-3
 #[tokio::test(start_paused = true)]
+async fn a_dropped_reply_to_one_who_has_given_up_before_is_delivered() {
+    let (mut gate, now) = (gate(), Instant::now());
+    gate.leaves(request(1), now);
+    gate.leaves(framed(frame::CANCEL, 1), now);
+    let late = seen(arrives(&mut gate, framed(frame::REPLY, 1), now, Verdict::Drop));
+    assert_eq!(late, (Some((frame::REPLY, 1)), None));
+}
+
+/// FT-3
+#[tokio::test(start_paused = true)]
 async fn a_request_that_is_served_twice_is_answered_once() {
     let (mut gate, now) = (gate(), Instant::now());
     arrives(&mut gate, request(1), now, Verdict::Duplicate);
