@@ -27,10 +27,11 @@ pub(crate) fn cpu_seconds() -> anyhow::Result<f64> {
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
-/// Resident memory of this process; 0 where `/proc` does not tell.
+/// Resident memory of this process that is its own; 0 where `/proc` does not tell. Pages of the program's file are not in
+/// it: how many of them are there depends on how much code a system has, and not on its clients.
 pub(crate) fn resident_bytes() -> u64 {
     let kib =
-        field(&read("/proc/self/status"), "VmRSS").and_then(|text| text.split(' ').next()?.parse().ok());
+        field(&read("/proc/self/status"), "RssAnon").and_then(|text| text.split(' ').next()?.parse().ok());
     kib.unwrap_or(0_u64) * 1024
 }
 

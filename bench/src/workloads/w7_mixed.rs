@@ -1,5 +1,7 @@
 //! W7: small calls, one after the other, while large messages flow the same way and then the other.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::w1_latency::quantile;
@@ -24,22 +26,30 @@ pub(crate) async fn run<S: System>(
     let before = machine::cpu_seconds()?;
 
     let mut idle = latencies(&client, seconds).await?;
-    let there = lane.clone();
+    let over = Rc::new(Cell::new(false));
+    let (there, until) = (lane.clone(), over.clone());
     let upload = tokio::task::spawn_local(async move {
-        loop {
+        while !until.get() {
             there.upload(&bulk).await?;
         }
+        anyhow::Ok(())
     });
     // At least as long as a few of them take.
     let mut same_way = latencies(&client, seconds.max(1.0)).await?;
-    stop(upload).await?;
+    // The last one is waited for: what follows is to share the connection with nothing of it.
+    over.set(true);
+    upload.await??;
+    over.set(false);
+    let until = over.clone();
     let download = tokio::task::spawn_local(async move {
-        loop {
+        while !until.get() {
             lane.download(bytes).await?;
         }
+        anyhow::Ok(())
     });
     let mut other_way = latencies(&client, seconds.max(1.0)).await?;
-    stop(download).await?;
+    over.set(true);
+    download.await??;
 
     let operations = idle.len() + same_way.len() + other_way.len();
     let p99 = |samples: &mut [Duration]| quantile(samples, 0.99).as_secs_f64() * 1e6;
@@ -68,14 +78,5 @@ async fn latencies(client: &impl Client, seconds: f64) -> anyhow::Result<Vec<Dur
         if start.elapsed().as_secs_f64() > seconds {
             return Ok(samples);
         }
-    }
-}
-
-/// Stops a task that only ends by itself if it fails.
-async fn stop(task: tokio::task::JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
-    task.abort();
-    match task.await {
-        Ok(ended) => ended,
-        Err(_cancelled) => Ok(()),
     }
 }
