@@ -38,6 +38,11 @@
 //! **It leaves to you** that all members run the same operations of a team in the same order. When one has not, it is
 //! named as missing.
 //!
+//! **After a failure** a team can go on. An operation that failed counts all the same: a member that comes to it later gets
+//! that error at once, as long as the leader remembers it (the last 64), instead of waiting. So, to try again, every member
+//! calls again after each error that it gets, and they meet. A member that does not call again stays one operation behind:
+//! from then on its calls meet those that the others made before.
+//!
 //! Each operation costs each follower one call to the leader. Values pass through the leader, which does not decode
 //! them, so it sends as many bytes as the members have given, times their number. For tensors that are to be reduced over
 //! many workers that is not the way; for what steers a program it is.

@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use rpc_core::{Client, Host, Target, WorkerId, WorkerInfo, WorkerName};
+use rpc_core::{Client, Host, Kind, Target, WorkerId, WorkerInfo, WorkerName};
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{CollectiveError, Incomplete, IncompleteCause, TeamError};
 use crate::item::Item;
-use crate::message::KIND;
+use crate::message::{JOIN, KIND, LEAVE, WATCH};
 use crate::proto::{self, Absence, Before, Cause, End, Failed, Full, Joined, Leader, Lines, Operation, What};
 use crate::serve::CollectiveHandler;
 use crate::team::Team;
@@ -82,6 +82,19 @@ impl Collectives {
         let team = Team::new(Arc::clone(&self.shared), client.clone(), members);
         team.expect("a group has at least this worker")
     }
+
+    /// What a request of collectives is called, by its kind and method, for
+    /// [`AgentInfo::name_functions`](rpc_core::AgentInfo::name_functions): `barrier`, `all_gather`, or `all_gather or
+    /// barrier` where both are under way, since the request's method does not tell. `None` for those of others.
+    pub fn name_of(&self, kind: Kind, method: u64) -> Option<String> {
+        let what = match (kind, method) {
+            (KIND, JOIN) => return Some(self.shared.under_way()),
+            (KIND, LEAVE) => "leaves",
+            (KIND, WATCH) => "looks for the missing",
+            _ => return None,
+        };
+        Some(format!("collectives: {what}"))
+    }
 }
 
 impl fmt::Debug for Collectives {
@@ -149,6 +162,18 @@ impl Shared {
 
     pub(crate) fn missing(&self, operation: &Operation) -> Option<Vec<WorkerId>> {
         self.state.lock().leader.missing(operation)
+    }
+
+    /// The kinds of operations that this worker takes part in or leads now.
+    fn under_way(&self) -> String {
+        let state = self.state.lock();
+        let here = |what: &What| {
+            let mut led = state.leader.open().map(|operation| operation.line.what);
+            led.any(|led| led == *what) || state.lines.any_under_way(*what)
+        };
+        let kinds: Vec<_> = What::ALL.into_iter().filter(here).map(What::name).collect();
+        // It may have ended since the request was seen.
+        if kinds.is_empty() { "collectives".to_owned() } else { kinds.join(" or ") }
     }
 
     pub(crate) fn with_lines<R>(&self, f: impl FnOnce(&mut Lines) -> R) -> R {

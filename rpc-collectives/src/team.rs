@@ -84,7 +84,8 @@ impl Team {
     /// references inside of values travel as in calls.
     ///
     /// The values are on their way when this returns. Every member gets all of them, or an error that says who is
-    /// missing and why; never some of them.
+    /// missing and why; never some of them. One that failed counts as well: to try again, every member calls again after
+    /// each error that it gets (see [the crate](crate)).
     ///
     /// ```
     /// # use rpc_collectives::{CollectiveError, Team};
@@ -129,7 +130,8 @@ impl Team {
         })
     }
 
-    /// Resolves when all members have called it.
+    /// Resolves when all members have called it. One that failed counts as well: to try again, every member calls again
+    /// after each error that it gets (see [the crate](crate)).
     ///
     /// ```
     /// # use rpc_collectives::{CollectiveError, Team};

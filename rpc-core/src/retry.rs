@@ -5,11 +5,13 @@
 //!
 //! - **It does no harm.** The handler surely did not run ([`HandlerRan::No`]), or the function is marked
 //!   [`IDEMPOTENT`](RemoteFunction::IDEMPOTENT).
-//! - **It may help.** The worker could not be reached, was overloaded, or its link went down. A panic, an argument that
+//! - **It may help.** The worker could not be reached, was overloaded, its link went down, or an attempt's time was over
+//!   (which mostly leaves open whether the handler ran, so this is for idempotent functions). A panic, an argument that
 //!   does not decode or a worker that has left would be the same again.
 //! - **There is time and budget.** All attempts together take no longer than one call may. And [`RetryBudget`] bounds how
 //!   many there are for the calls that succeed without: when everything fails, callers that all repeat would keep an
-//!   overloaded worker from ever recovering.
+//!   overloaded worker from ever recovering. Where time or budget is used up, the error of the last attempt comes back as
+//!   it is; that it was the budget is an event at debug level.
 //!
 //! The delays are backon's: exponential, with jitter, so that callers which failed together do not come back together. The
 //! budget is ours: a counter, because that of tower comes with a service stack around it.
@@ -35,6 +37,9 @@ use crate::future::RpcFuture;
 use crate::worker::{Target, WorkerId};
 
 /// How often, when and at whose cost calls are repeated.
+///
+/// Keep one for the program, and clone it: clones share its budget, while each `Retry::default()` has a new one, with which
+/// nothing would be bounded.
 ///
 /// ```
 /// use std::time::Duration;
@@ -103,7 +108,8 @@ impl Retry {
 /// How many repetitions there may be beside first attempts: a share of them, beyond a reserve.
 ///
 /// When nothing works, calls so cause `1 + share` times the requests that they would without repetitions, and not a
-/// multiple of that.
+/// multiple of that. A call for whose repetition nothing is left ends with the error of its last attempt, as it is; the log
+/// says so at debug level (`the retry budget is used up`).
 #[derive(Debug)]
 pub struct RetryBudget {
     /// In thousandths of a repetition.
@@ -164,7 +170,12 @@ impl Client {
     /// A client whose calls are repeated as `retry` says, where that does no harm and may help.
     ///
     /// All attempts of a call together take no longer than [`rpc_timeout`](Self::rpc_timeout), and within a handler no
-    /// longer than that handler's own call.
+    /// longer than that handler's own call. [`Retry::default`] makes up to four attempts, with delays from 50 ms, doubling,
+    /// up to 2 s, each longer by up to itself at random. An attempt has all of the call's time; [`Retry::attempt_timeout`]
+    /// gives it less. The budget is one repetition for five calls, beyond ten.
+    ///
+    /// Keep one [`Retry`] for the program and clone it, or keep what this returns: clones share one budget, a new `Retry`
+    /// has a new one.
     ///
     /// ```
     /// # use rpc_core::{CallError, Client, Retry};
@@ -175,13 +186,16 @@ impl Client {
     ///     7
     /// }
     ///
-    /// async fn look(client: &Client) -> Result<i64, CallError> {
-    ///     client.retrying(Retry::default()).rpc_async("bank", balance, (1,)).await
+    /// async fn look(client: &Client, retry: &Retry) -> Result<i64, CallError> {
+    ///     client.retrying(retry.clone()).rpc_async("bank", balance, (1,)).await
     /// }
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// # let cluster = rpc_testing::Cluster::builder().workers(["bank"]).build().await.unwrap();
-    /// # assert_eq!(look(cluster.client("bank")).await, Ok(7));
+    /// # let client = cluster.client("bank");
+    ///
+    /// let retry = Retry::default(); // one for the program
+    /// assert_eq!(look(client, &retry).await, Ok(7));
     /// # }
     /// ```
     pub fn retrying(&self, retry: Retry) -> RetryingClient {
@@ -219,8 +233,7 @@ impl RetryingClient {
                 Err(error) if repeatable::<F>(&error) => error,
                 result => return result,
             };
-            let Some(delay) = attempts.next(&self.retry.budget) else { return Err(error) };
-            attempts.log(F::NAME, &error, delay);
+            let Some(delay) = attempts.next(&self.retry.budget, F::NAME, &error) else { return Err(error) };
             tokio::time::sleep(delay).await;
             let next = attempts.make(&self.client, function, &args);
             result = next.await;
@@ -243,8 +256,7 @@ impl RetryingClient {
                 Err(error) if repeatable::<F>(&error) => error,
                 result => return result,
             };
-            let Some(delay) = attempts.next(&self.retry.budget) else { return Err(error) };
-            attempts.log(F::NAME, &error, delay);
+            let Some(delay) = attempts.next(&self.retry.budget, F::NAME, &error) else { return Err(error) };
             // Gives the thread away where there is a runtime that needs it.
             let _: Option<Never> = self.client.block_on(Some(delay), std::future::pending());
         }
@@ -316,19 +328,24 @@ impl Attempts {
         client.with_timeout(timeout.map_or(Duration::ZERO, |timeout| timeout.max(least)))
     }
 
-    /// How long to wait before the next attempt, if there is to be one.
-    fn next(&mut self, budget: &RetryBudget) -> Option<Duration> {
+    /// How long to wait before the next attempt, if there is to be one after `error`.
+    fn next<E>(&mut self, budget: &RetryBudget, function: &str, error: &CallError<E>) -> Option<Duration> {
         let delay = self.delays.next()?;
-        if self.left().is_some_and(|left| left <= delay) || !budget.pay() {
+        if self.left().is_some_and(|left| left <= delay) {
+            return None;
+        }
+        let (to, failure) = (error.to(), error.failure());
+        if !budget.pay() {
+            let attempts = self.made;
+            tracing::debug!(
+                function, %to, ?failure, attempts,
+                "a call is not repeated: the retry budget is used up (RetryBudget)"
+            );
             return None;
         }
         self.made += 1;
+        tracing::debug!(function, %to, ?failure, attempt = self.made, ?delay, "a call is repeated");
         Some(delay)
-    }
-
-    fn log<E>(&self, function: &str, error: &CallError<E>, delay: Duration) {
-        let (to, failure, attempt) = (error.to(), error.failure(), self.made);
-        tracing::debug!(function, %to, ?failure, attempt, ?delay, "a call is repeated");
     }
 }
 
@@ -367,6 +384,9 @@ fn may_pass(failure: &Failure) -> bool {
 }
 
 /// The value of a call that may be repeated.
+///
+/// [`collect_all`](crate::futures::collect_all) and [`wait_all`](crate::futures::wait_all) do not take it, since somebody
+/// has to poll it for another attempt: spawn each as a task, or join them (`tokio::join!`, a `JoinSet`).
 ///
 /// # Cancel safety
 /// Dropping it detaches from the attempt that is under way, as dropping an [`RpcFuture`] does, and no

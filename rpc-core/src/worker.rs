@@ -336,7 +336,8 @@ pub enum InvalidGroup {
     MissingRank(WorkerId),
 }
 
-/// How a caller names a worker: by name, by rank, or by [`WorkerInfo`].
+/// How a caller names a worker: by name, by rank, or by [`WorkerInfo`]. A rank is an integer literal, an `i64`, or a
+/// [`WorkerId`], `WorkerId(n)`; of a variable of another type it is `i64::from(n)`.
 ///
 /// ```
 /// use rpc_core::Target;

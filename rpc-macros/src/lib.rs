@@ -161,8 +161,11 @@ mod methods;
 /// - No methods and no functions in `impl` blocks ([`methods`](macro@methods) is for those), no lifetime parameters, no
 ///   `impl Trait` but for a future as the result, no `const`, `unsafe` or `extern`. Type parameters need `instances`, which
 ///   in turn stands at the level of a module, not in the body of another function.
-/// - The name stands for a unit struct. So no local variable can have it where it is in scope
-///   (`let add = add(1.0, 2.0);` does not compile), and no type or module beside it. Where a function is
+/// - The name stands for a unit struct. So no variable can have it where it is in scope: no `let`
+///   (`let add = add(1.0, 2.0);` does not compile), no parameter of a function or closure (`.then(|add| ..)`), no name in
+///   a pattern. rustc takes it for a pattern that is the struct, and says "mismatched types" (E0308) and "`add` is interpreted
+///   as a unit struct, not a new binding"; of `mut add` it says that bindings cannot shadow unit structs (E0530). Rename the
+///   variable. No type and no module beside it can have the name either. Where a function is
 ///   asked for as a value, write `*add`: `numbers.map(*double)`. `#[must_use]` and `#[track_caller]` have
 ///   no effect.
 /// - A type in a signature is at least as visible as the function.

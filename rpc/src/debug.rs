@@ -24,7 +24,8 @@ pub struct DebugInfo {
     pub functions: u64,
     /// Names of the codecs that it has.
     pub codecs: Vec<String>,
-    /// Calls, requests, peers, links, queues and threads. Functions and methods of this program have their names.
+    /// Calls, requests, peers, links, queues and threads. Functions and methods of this program have their names, and so
+    /// have the operations of teams: `barrier`, `all_gather`. This worker is among the peers, with the link `none`.
     pub agent: AgentInfo,
     /// Values, handles, and messages about them.
     pub references: ReferenceInfo,

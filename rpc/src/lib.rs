@@ -105,8 +105,9 @@
 //! # Codecs
 //! Calls are written by postcard. With the features `messagepack` and `json` a worker has these too: for all of its
 //! calls ([`WorkerBuilder::codec`]), or for those that are made in one piece of code ([`CallScope`]). The callee needs
-//! the codec as well, and answers by it. One of your own implements [`Codec`]. Tensors and references stay beside what
-//! a codec writes, so they cost the same under each.
+//! the codec as well, and answers by it. JSON has no NaN and no infinities: such a float becomes `null`, which
+//! is no float at the other end; what else JSON cannot say stands on `Json`. One of your own implements [`Codec`]. Tensors
+//! and references stay beside what a codec writes, so they cost the same under each.
 //!
 //! ```
 //! # use rpc::prelude::*;

@@ -1,7 +1,14 @@
 //! [`Metrics`]: what a worker does, for the [`metrics`](https://docs.rs/metrics) facade.
 //!
 //! The facade names no system: the program installs a recorder, such as `metrics-exporter-prometheus`, before its workers
-//! start. The example `metrics` serves a Prometheus endpoint.
+//! start. It has to be one for version 0.24 of `metrics`, which this crate counts with: a recorder of another version is
+//! installed beside it and hears nothing. `metrics-exporter-prometheus` 0.18 is. The example `metrics` serves a Prometheus
+//! endpoint.
+//!
+//! ```toml
+//! rpc = { path = "../rpc/rpc", features = ["metrics"] }
+//! metrics-exporter-prometheus = "0.18"
+//! ```
 //!
 //! Counted as calls happen, if the worker was given [`Metrics`] as its [`observer`](crate::WorkerBuilder::observer):
 //!
@@ -43,7 +50,7 @@ use crate::Worker;
 /// Counts the calls of a worker for the `metrics` facade: to be given to [`observer`](crate::WorkerBuilder::observer).
 /// The [table](crate::metrics) names all that there is.
 ///
-/// Each call costs some look-ups in the recorder on each side, a microsecond or two.
+/// Each call costs some look-ups in the recorder on each side.
 ///
 /// ```
 /// # use rpc::prelude::*;

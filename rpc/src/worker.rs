@@ -215,7 +215,8 @@ impl Worker {
         Some(Self { client, shared, _stay: None })
     }
 
-    /// Calls `function` on worker `to`, given by name, by rank or by `&WorkerInfo`, and returns at once.
+    /// Calls `function` on worker `to`, given by name, by rank or by `&WorkerInfo`, and returns at once. A rank is an
+    /// integer literal, an `i64`, or `WorkerId(n)`.
     ///
     /// Arguments are encoded before this returns: what is done to the originals afterwards does not show
     /// on the other side. Every error arrives through the future. Within a handler the call is bounded by
@@ -316,6 +317,10 @@ impl Worker {
     /// That of `body`; else the first of the calls, also of one whose error `body` has seen. Either way all calls are
     /// waited for: each ends with its timeout at the latest.
     ///
+    /// So `E` has to be `From<CallError>`, and `From<CallError<TheirError>>` for each function that has an error of its own.
+    /// `anyhow::Error` is, for errors that have `Display`; an enum of the program's, with a variant for each, is another
+    /// way. And `TheirError` is `Clone` and `Sync`, since the scope and whoever holds the future both look at it.
+    ///
     /// # Cancel safety
     /// Dropping the future drops the body; the calls go on by themselves.
     pub async fn scope<R, E, B>(&self, body: impl FnOnce(Scope<E>) -> B) -> Result<R, E>
@@ -369,6 +374,11 @@ impl Worker {
     /// Makes calls that are repeated, as `retry` says, when that does no harm and may help: the function surely did not
     /// run, or is marked `#[rpc::function(idempotent)]`.
     ///
+    /// [`Retry::default`] makes up to four attempts, with delays from 50 ms, doubling, up to 2 s, each longer by up to
+    /// itself at random; all of them in the time of one call. The budget is one repetition for five calls, beyond ten.
+    /// Keep one `Retry` for the program and clone it, or keep what this returns: clones share one budget, a new `Retry` has
+    /// a new one. When it is used up, the error of the last attempt comes back as it is.
+    ///
     /// ```
     /// # use rpc::{prelude::*, Retry};
     /// #[rpc::function(idempotent)]
@@ -378,7 +388,11 @@ impl Worker {
     /// }
     ///
     /// # async fn example(worker: Worker) -> Result<(), CallError> {
-    /// let found = worker.retrying(Retry::default()).rpc_async("worker1", lookup, ("key".into(),)).await?;
+    /// let retry = Retry::default(); // one for the program
+    /// for key in ["one", "two"] {
+    ///     let retrying = worker.retrying(retry.clone());
+    ///     println!("{:?}", retrying.rpc_async("worker1", lookup, (key.into(),)).await?);
+    /// }
     /// # Ok(()) }
     /// ```
     pub fn retrying(&self, retry: Retry) -> RetryingClient {
@@ -471,6 +485,8 @@ impl Worker {
     /// by peer, links and what they run over, threads, references. Costs calls nothing until it is asked for; then it
     /// looks at each call and each reference that there is.
     ///
+    /// This worker is among the peers, and its own link is always `none`: what it asks of itself takes no link.
+    ///
     /// ```
     /// # use rpc::prelude::*;
     /// # fn example(worker: Worker) {
@@ -489,7 +505,7 @@ impl Worker {
         let mut agent = self.agent().info();
         agent.name_functions(|kind, method| match kind {
             Kind::CALL => Some(functions.entry(FunctionId::from_wire(method)).ok()?.name().to_owned()),
-            _ => registry?.name_of(kind, method),
+            _ => self.shared.name_of(kind, method),
         });
         DebugInfo {
             worker: self.info().clone(),
@@ -609,6 +625,15 @@ impl Host for Shared {
 }
 
 impl Shared {
+    /// What a request that calls no function is called.
+    fn name_of(&self, kind: Kind, method: u64) -> Option<String> {
+        #[cfg(feature = "collectives")]
+        if let Some(name) = self.collectives.get().and_then(|collectives| collectives.name_of(kind, method)) {
+            return Some(name);
+        }
+        self.registry.get()?.name_of(kind, method)
+    }
+
     /// Has a background task leave the group, then the store, then end the worker's own runtime. False if
     /// that was begun before, or is not for this crate to do.
     fn leave(self: &Arc<Self>, how: Shutdown) -> bool {

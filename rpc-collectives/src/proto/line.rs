@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::limits::LINES_MAX;
-use super::{Full, Line, Operation};
+use super::{Full, Line, Operation, What};
 
 /// How far one worker's program is in each of its lines.
 #[derive(Debug, Default)]
@@ -51,6 +51,11 @@ impl Lines {
         if let Some(counted) = self.0.get_mut(&operation.line) {
             counted.under_way.remove(&operation.count);
         }
+    }
+
+    /// Whether the program has begun one of this kind that has not ended.
+    pub(crate) fn any_under_way(&self, what: What) -> bool {
+        self.0.iter().any(|(line, counted)| line.what == what && !counted.under_way.is_empty())
     }
 
     /// Where it is with `operation` (CL-6).

@@ -87,6 +87,8 @@ pub(crate) enum What {
 }
 
 impl What {
+    pub(crate) const ALL: [Self; 2] = [Self::AllGather, Self::Barrier];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::AllGather => "all_gather",

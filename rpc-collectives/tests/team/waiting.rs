@@ -1,7 +1,9 @@
-//! Threads that wait.
+//! Threads that wait, and what is told of who waits.
+
+use std::time::Duration;
 
 use rpc_collectives::CollectiveError;
-use rpc_core::Failure;
+use rpc_core::{ByFunction, Failure};
 
 use crate::common::{Job, square};
 
@@ -24,6 +26,30 @@ async fn threads_wait_for_operations_as_for_calls() {
         assert_eq!(tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap(), 60);
     }
     assert_eq!(job.team(0, &[1, 2]).broadcast_call(square, (3,)).wait().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_waited_for_is_told_by_name() {
+    let job = Job::new(2).await;
+    let info = |rank: usize| {
+        let mut info = job.hosts[rank].agent().info();
+        let collectives = job.collectives[rank].as_ref().unwrap();
+        info.name_functions(|kind, method| collectives.name_of(kind, method));
+        info
+    };
+    let names = |functions: ByFunction| -> Vec<String> {
+        functions.listed.into_iter().map(|count| count.function.name).collect()
+    };
+    let barrier = job.everybody(1).barrier();
+    assert_eq!(names(info(1).calls), ["barrier"]);
+    let values = job.everybody(1).all_gather(1);
+    assert_eq!(names(info(1).calls), ["all_gather or barrier"], "the requests do not tell which is which");
+    tokio::time::sleep(Duration::from_secs(1)).await; // both are at the leader, whose program has not come
+    assert_eq!(names(info(0).serving), ["all_gather or barrier"]);
+    let (met, given) = tokio::join!(job.everybody(0).barrier(), barrier);
+    assert_eq!((met, given), (Ok(()), Ok(())));
+    assert_eq!(names(info(1).calls), ["all_gather"]);
+    assert!(job.everybody(0).all_gather(0).await.is_ok() && values.await.is_ok());
 }
 
 #[tokio::test]

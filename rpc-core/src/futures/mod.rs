@@ -40,7 +40,8 @@
 //! - **Any number**: [`SharedFuture`], out of [`RpcFuture::shared`](crate::RpcFuture::shared), of callbacks, or of
 //!   [`Client::promise`](crate::Client::promise), whose other end is [`Settable`].
 //! - **Many**: [`collect_all`], [`wait_all`], [`wait_all_timeout`], and [`Client::scope`](crate::Client::scope) for all
-//!   calls that are made in a block.
+//!   calls that are made in a block. A [`Retried`](crate::Retried), the call of a
+//!   [`RetryingClient`](crate::RetryingClient), is not for these: spawn or join it, as any future.
 //!
 //! # Callbacks
 //! Callbacks of one future run in the order in which they were registered, one after the other, each on a thread where

@@ -61,6 +61,10 @@ impl Client {
     /// That of `body`; else the first of the calls, also of one whose error `body` has seen. Either way all calls are
     /// waited for: each ends with its timeout at the latest.
     ///
+    /// So `E` has to be `From<CallError>`, and `From<CallError<TheirError>>` for each function that has an error of its own.
+    /// `anyhow::Error` is, for errors that have `Display`; an enum of the program's, with a variant for each, is another
+    /// way. And `TheirError` is `Clone` and `Sync`, since the scope and whoever holds the future both look at it.
+    ///
     /// # Cancel safety
     /// Dropping the future drops the body; the calls go on by themselves.
     pub async fn scope<R, E, B>(&self, body: impl FnOnce(Scope<E>) -> B) -> Result<R, E>

@@ -57,8 +57,7 @@ pub struct PeerReferences {
 }
 
 impl Registry {
-    /// What there is now. Takes a step for each value, while nothing else happens to references: about ten milliseconds
-    /// for a million.
+    /// What there is now. Visits every value, and nothing else happens to references meanwhile.
     pub fn info(&self) -> ReferenceInfo {
         let group = self.agent().group();
         self.read(|state| {

@@ -248,6 +248,18 @@ async fn debug_info_names_the_worker() {
     shut_down([worker]).await;
 }
 
+#[cfg(feature = "collectives")]
+#[tokio::test]
+async fn debug_info_names_a_barrier_that_is_waited_for() {
+    let [worker, other] = cluster().await;
+    let barrier = other.barrier(); // its request has been made
+    let map = other.debug_info().to_map();
+    assert_eq!(map.get("calls.barrier").map(String::as_str), Some("1"), "{map:?}");
+    let both = tokio::join!(worker.barrier(), barrier);
+    assert_eq!(both, (Ok(()), Ok(())));
+    shut_down([worker, other]).await;
+}
+
 #[cfg(feature = "json")]
 #[tokio::test]
 async fn workers_with_different_codecs_understand_each_other() {
