@@ -1,6 +1,6 @@
 //! What must not compile, with the message that the user sees.
 //!
-//! `TRYBUILD=overwrite cargo test -p rpc --test compile_fail` writes the messages anew; read the diff.
+//! `TRYBUILD=overwrite cargo test -p macro-tests` writes the messages anew; read the diff.
 
 #[test]
 fn mistakes_do_not_compile_and_are_explained() {
