@@ -1,8 +1,19 @@
 //! Where the time of calls goes, across all workers.
+//!
+//! A [`Profile`] is plain data: what was called, and when which stage of it was over. [`Profile::labels`] names its calls
+//! and spans as torch does, and [`Profile::lanes`] lays them out for a timeline.
 #![forbid(unsafe_code)]
 
-// Reading order: what a profile is.
+// Reading order: what a profile is, who is below whom in it, what things are called, where they are drawn.
+pub mod label;
+pub mod lanes;
 pub mod model;
+mod tree;
+
+#[cfg(test)]
+mod arbitrary;
 
 // The public interface is:
+pub use crate::label::Labels;
+pub use crate::lanes::Lanes;
 pub use crate::model::Profile;
