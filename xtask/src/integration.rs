@@ -6,14 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
+/// What is built: these two programs, out of exactly what the step `test` of `cargo xtask ci` builds them of. Which features
+/// dependencies have depends on the packages that are chosen, and on whether tests are among what is built, for which
+/// reason one is. Without that all of it, the runtime and our own crates included, would be compiled once more.
+const BUILT: [&str; 8] =
+    ["--workspace", "--all-features", "--bin", "integration", "--bin", "rpcrun", "--test", "runner"];
+
 /// Passes `args` to the scenario runner.
 ///
 /// # Errors
 /// If something does not build or a scenario fails.
 pub(crate) fn run(sh: &Shell, args: &[OsString]) -> Result<()> {
-    // The launcher is one of the programs that scenarios start; they look for it beside themselves. All is
-    // built in one command, so that no package is built twice with different features.
-    cmd!(sh, "cargo build --package integration --package rpcrun --bins").run()?;
+    // The launcher is one of the programs that scenarios start; they look for it beside themselves.
+    cmd!(sh, "cargo build {BUILT...}").run()?;
     let runner = target_dir(sh)?.join("debug").join("integration");
     cmd!(sh, "{runner} {args...}").run()?;
     Ok(())
