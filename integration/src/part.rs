@@ -9,7 +9,7 @@ use rpc_rendezvous::StoreSecurity;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
-use crate::groups;
+use crate::Scenarios;
 use crate::runner::args::Place;
 
 /// Set for processes that the runner starts itself and whose standard input it holds.
@@ -19,27 +19,27 @@ pub(crate) const LED_VARIABLE: &str = "INTEGRATION_LED";
 const INBOX_LEN: usize = 16;
 
 /// What a worker process knows of the scenario it plays in.
-pub(crate) struct Part {
+pub struct Part {
     /// Its rank, also where the scenario keeps `RANK` from it.
-    pub(crate) rank: u32,
+    pub rank: u32,
     /// Number of workers of the scenario.
-    pub(crate) world_size: u32,
+    pub world_size: u32,
     inbox: mpsc::Receiver<String>,
 }
 
 impl Part {
     /// The worker `worker{RANK}` as the environment describes it.
-    pub(crate) fn builder(&self) -> WorkerBuilder {
+    pub fn builder(&self) -> WorkerBuilder {
         Worker::builder_named_by_rank()
     }
 
     /// Starts that worker.
-    pub(crate) async fn init(&self) -> Result<Worker> {
+    pub async fn init(&self) -> Result<Worker> {
         self.builder().init().await.context("init")
     }
 
     /// Waits until the script tells this process `word`.
-    pub(crate) async fn told(&mut self, word: &str) -> Result<()> {
+    pub async fn told(&mut self, word: &str) -> Result<()> {
         match self.inbox.recv().await {
             Some(line) if line == word => Ok(()),
             Some(line) => bail!("told {line:?} instead of {word:?}"),
@@ -48,7 +48,7 @@ impl Part {
     }
 
     /// Whether the script has told this process `word`, which it may not have done yet.
-    pub(crate) fn is_told(&mut self, word: &str) -> Result<bool> {
+    pub fn is_told(&mut self, word: &str) -> Result<bool> {
         match self.inbox.try_recv() {
             Ok(line) if line == word => Ok(true),
             Ok(line) => bail!("told {line:?} instead of {word:?}"),
@@ -59,17 +59,17 @@ impl Part {
 }
 
 /// Prints a line that the script can wait for.
-pub(crate) fn say(line: impl Display) {
+pub fn say(line: impl Display) {
     println!("{line}");
 }
 
 /// The variable `name`, which the script has to set for this process.
-pub(crate) fn variable(name: &str) -> Result<String> {
+pub fn variable(name: &str) -> Result<String> {
     std::env::var(name).with_context(|| format!("the variable {name}"))
 }
 
 /// What the store of this run asks for, for who connects to it by hand.
-pub(crate) fn store_security() -> Result<StoreSecurity> {
+pub fn store_security() -> Result<StoreSecurity> {
     if let Ok(token) = variable("RPC_JOIN_TOKEN") {
         return Ok(StoreSecurity::Token { token: JoinToken::new(&token)? });
     }
@@ -80,14 +80,13 @@ pub(crate) fn store_security() -> Result<StoreSecurity> {
 }
 
 /// Plays the part at `place`. Errors are for the standard error of this process.
-pub(crate) fn run(place: &Place) -> Result<bool> {
+pub(crate) fn run(place: &Place, scenarios: &Scenarios) -> Result<bool> {
     // RUST_LOG may ask for more of single targets, not for less: scripts wait for lines of the log.
     let more = std::env::var("RUST_LOG").unwrap_or_default();
     let filter = EnvFilter::new(format!("{more},info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
 
-    let scenario =
-        groups::all().into_iter().chain(groups::selftest()).find(|scenario| scenario.name == place.scenario);
+    let scenario = scenarios.find(&place.scenario);
     let scenario = scenario.with_context(|| format!("there is no scenario {}", place.scenario))?;
     let rank = match place.rank {
         Some(rank) => rank,

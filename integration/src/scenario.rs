@@ -14,7 +14,7 @@ use crate::runner::stage::Stage;
 use crate::runner::way::Way;
 
 /// A future that stays on its thread.
-pub(crate) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 type Role = Rc<dyn Fn(Part) -> LocalFuture<'static, Result<()>>>;
 type Script = Rc<dyn for<'a> Fn(&'a mut Stage) -> LocalFuture<'a, Result<()>>>;
@@ -30,11 +30,11 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// returning one. They keep step by lines: what a worker [says](crate::part::say) the script can wait for,
 /// and what the script tells a process the worker can wait for ([`Part::told`]). Nobody sleeps for that.
 #[derive(Clone)]
-pub(crate) struct Scenario {
+pub struct Scenario {
     /// `group::name`.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// How many workers the job has.
-    pub(crate) workers: u32,
+    pub workers: u32,
     /// The only way with which it makes sense, because it speaks that one's wire format by hand.
     only: Option<&'static str>,
     /// The ways to secure workers with which it makes sense; none for all.
@@ -48,11 +48,7 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// `workers` processes that play `role`, which also has to initialise the worker. Without a
     /// [`script`](Self::script) all of them are started and have to exit with 0.
-    pub(crate) fn new(
-        name: &'static str,
-        workers: u32,
-        role: impl AsyncFn(Part) -> Result<()> + 'static,
-    ) -> Self {
+    pub fn new(name: &'static str, workers: u32, role: impl AsyncFn(Part) -> Result<()> + 'static) -> Self {
         let role = Rc::new(role);
         Self {
             name,
@@ -72,7 +68,7 @@ impl Scenario {
     }
 
     /// As [`new`](Self::new), with `body` run by all workers between initialisation and graceful shutdown.
-    pub(crate) fn on_all(
+    pub fn on_all(
         name: &'static str,
         workers: u32,
         body: impl AsyncFn(&Worker) -> Result<()> + 'static,
@@ -85,7 +81,7 @@ impl Scenario {
     }
 
     /// As [`on_all`](Self::on_all), with `body` run by rank 0 while the others serve.
-    pub(crate) fn on_first(
+    pub fn on_first(
         name: &'static str,
         workers: u32,
         body: impl AsyncFn(&Worker) -> Result<()> + 'static,
@@ -97,25 +93,25 @@ impl Scenario {
     }
 
     /// What the runner does, in place of starting all workers and waiting for their success.
-    pub(crate) fn script(mut self, run: impl AsyncFn(&mut Stage) -> Result<()> + 'static) -> Self {
+    pub fn script(mut self, run: impl AsyncFn(&mut Stage) -> Result<()> + 'static) -> Self {
         self.script = script(run);
         self
     }
 
     /// Makes sense with `way` alone.
-    pub(crate) fn only(mut self, way: &'static str) -> Self {
+    pub fn only(mut self, way: &'static str) -> Self {
         self.only = Some(way);
         self
     }
 
     /// Makes sense with workers that are secured in one of these ways.
-    pub(crate) fn secured(mut self, by: &'static [Security]) -> Self {
+    pub fn secured(mut self, by: &'static [Security]) -> Self {
         self.securities = by;
         self
     }
 
     /// Has nothing to do with how workers are secured: it runs with open ones, over every way.
-    pub(crate) fn plain(self) -> Self {
+    pub fn plain(self) -> Self {
         self.secured(&[Security::Open])
     }
 
@@ -139,7 +135,7 @@ impl Scenario {
     }
 
     /// Runs while no other scenario does, after all of those.
-    pub(crate) fn alone(mut self) -> Self {
+    pub fn alone(mut self) -> Self {
         self.alone = true;
         self
     }
@@ -171,7 +167,7 @@ fn script(run: impl AsyncFn(&mut Stage) -> Result<()> + 'static) -> Script {
 }
 
 /// Leaves together with all others. None may have been lost, and nobody may have kept a reference.
-pub(crate) async fn leave(worker: &Worker) -> Result<()> {
+pub async fn leave(worker: &Worker) -> Result<()> {
     let how = Shutdown::Graceful { timeout: Some(LEAVE_TIMEOUT) };
     let report = worker.shutdown_with(how).await.context("graceful shutdown")?;
     ensure!(report.lost.is_empty(), "lost on the way: {:?}", report.lost);

@@ -81,11 +81,12 @@ fn features_of(manifest: &str) -> Vec<String> {
     names.filter(|name| !name.starts_with('#') && *name != "default").map(str::to_owned).collect()
 }
 
+/// `--tests` is every library and program too, unless its manifest says that it has none; `--bins` would build those all the same.
 fn test(sh: &Shell) -> Result<()> {
     if has(sh, "nextest") {
-        cmd!(sh, "cargo nextest run --workspace --all-features --lib --bins --tests --examples").run()?;
+        cmd!(sh, "cargo nextest run --workspace --all-features --tests --examples").run()?;
     } else {
-        cmd!(sh, "cargo test --workspace --all-features --lib --bins --tests --examples").run()?;
+        cmd!(sh, "cargo test --workspace --all-features --tests --examples").run()?;
     }
     Ok(())
 }

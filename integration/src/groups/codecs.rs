@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use integration::part::Part;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::{CodecError, Read};
 use rpc::{CallScope, Codec, Codecs, JSON, Json, MESSAGEPACK, MessagePack, POSTCARD};
-
-use crate::part::Part;
-use crate::scenario::{Scenario, leave};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Sample {

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use rpc::rpc_collectives::IncompleteCause;
 use rpc::{CollectiveError, Shutdown, Team, TeamError, WorkerName};
-
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 const SHORT: Duration = Duration::from_millis(200);
 /// Far above what anything here takes, and far below the default timeout.

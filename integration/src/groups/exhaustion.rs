@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use integration::part::Part;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::EngineConfig;
 use rpc::{Retry, RetryBudget};
 use tokio::sync::Semaphore;
-
-use crate::part::Part;
-use crate::scenario::{Scenario, leave};
 
 /// Threads for functions that block, on each worker.
 const THREADS: usize = 4;

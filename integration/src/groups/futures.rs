@@ -4,10 +4,9 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::scenario::Scenario;
 use rpc::futures::{FutureError, collect_all, wait_all, wait_all_timeout};
 use rpc::prelude::*;
-
-use crate::scenario::Scenario;
 
 /// Far above what anything here takes, and far below the timeout of the scenario.
 const LATE: Duration = Duration::from_secs(10);

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say, variable};
+use integration::runner::security::Security;
+use integration::runner::stage::{Stage, clean};
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::StoreError;
 use rustix::process::Signal;
 use tokio::process::Command;
 
 use super::security::{free_port_at, network_address};
-use crate::part::{Part, say, variable};
-use crate::runner::security::Security;
-use crate::runner::stage::{Stage, clean};
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn own_name() -> String {

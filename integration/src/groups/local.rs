@@ -1,13 +1,12 @@
 //! Which way links on one machine take: the one that was chosen, where both ends can.
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say, variable};
+use integration::runner::security::Security;
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use tokio::process::Command;
-
-use crate::part::{Part, say, variable};
-use crate::runner::security::Security;
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 /// A user without an account.
 const ANOTHER_USER: u32 = 65_501;

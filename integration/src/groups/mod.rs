@@ -1,6 +1,8 @@
 //! All scenarios. Groups and names are those of torch's own tests where they test the same. `torch_defects` is what torch is
 //! known to fail; each of those stands beside what it is about.
 
+use integration::scenario::Scenario;
+
 mod basic;
 mod bounds;
 mod codecs;
@@ -21,8 +23,6 @@ mod security;
 mod selftest;
 mod shutdown;
 mod timeouts;
-
-use crate::scenario::Scenario;
 
 /// All scenarios, in the order in which they run.
 pub(crate) fn all() -> Vec<Scenario> {

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use serde::ser::SerializeTuple;
-
-use crate::scenario::Scenario;
 
 /// Calls of the chains that must not run out of threads: more than the threads of any fixed pool.
 const AT_ONCE: usize = 200;

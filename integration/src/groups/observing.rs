@@ -1,12 +1,11 @@
 //! What a worker tells of itself.
 
 use anyhow::{Context, Result, ensure};
+use integration::part::Part;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::{FunctionBody, FunctionDifference, FunctionEntry, LinkState, RemoteFunction};
 use rpc::{CallScope, Failure, FunctionTable, TraceParent};
-
-use crate::part::Part;
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function]
 async fn hang() {

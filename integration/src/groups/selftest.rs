@@ -1,10 +1,9 @@
 //! Scenarios that fail on purpose: the runner's own test sees whether they are reported as they should be.
 
 use anyhow::{Result, bail};
+use integration::part::{Part, say};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
-
-use crate::part::{Part, say};
-use crate::scenario::Scenario;
 
 #[rpc::function]
 async fn hang() {

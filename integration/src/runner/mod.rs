@@ -2,11 +2,11 @@
 
 pub(crate) mod args;
 mod log;
-pub(crate) mod process;
+pub mod process;
 mod report;
-pub(crate) mod security;
-pub(crate) mod stage;
-pub(crate) mod way;
+pub mod security;
+pub mod stage;
+pub mod way;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -22,13 +22,14 @@ use self::report::{Failure, Outcome, Report, output_of};
 use self::security::Security;
 use self::stage::Stage;
 use self::way::Way;
-use crate::groups;
+use crate::Scenarios;
 use crate::scenario::Scenario;
 
 /// Runs what `args` choose. Whether all of it passed.
-pub(crate) fn run(args: &Args) -> Result<bool> {
-    let all = if args.selftest { groups::selftest() } else { groups::all() };
-    let scenarios: Vec<Scenario> = all.into_iter().filter(|scenario| args.chooses(scenario.name)).collect();
+pub(crate) fn run(args: &Args, scenarios: &Scenarios) -> Result<bool> {
+    scenarios.check()?;
+    let all = if args.selftest { &scenarios.selftest } else { &scenarios.all };
+    let scenarios: Vec<&Scenario> = all.iter().filter(|scenario| args.chooses(scenario.name)).collect();
     ensure!(!scenarios.is_empty(), "no scenario is called like that; --list prints all names");
     let (ways, securities) = (Way::chosen(&args.backend)?, args.securities());
     if args.list {
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let settings = ways.iter().flat_map(|way| securities.iter().map(move |security| (way, *security)));
     for (way, security) in settings {
         for scenario in scenarios.iter().filter(|scenario| scenario.fits(way, security)) {
-            let (scenario, way) = (scenario.clone(), way.clone());
+            let (scenario, way) = (Scenario::clone(scenario), way.clone());
             runs.push(Run {
                 scenario,
                 way,
@@ -140,17 +141,6 @@ mod tests {
 
     fn args(line: &str) -> Args {
         Args::try_parse_from(line.split(' ')).unwrap()
-    }
-
-    #[test]
-    fn names_are_unique_and_begin_with_their_group() {
-        let mut names: Vec<&str> =
-            groups::all().iter().chain(&groups::selftest()).map(|scenario| scenario.name).collect();
-        assert!(names.iter().all(|name| name.split_once("::").is_some()), "{names:?}");
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
     }
 
     #[test]

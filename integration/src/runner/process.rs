@@ -19,8 +19,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A process of a scenario. Killed when this is dropped.
-pub(crate) struct Process {
-    pub(crate) name: String,
+pub struct Process {
+    /// For messages.
+    pub name: String,
     pub(crate) log: Log,
     pid: Pid,
     stdin: mpsc::Sender<String>,
@@ -31,7 +32,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts `command`; its streams become ours.
-    pub(crate) fn spawn(name: impl Into<String>, command: &mut Command) -> Result<Self> {
+    pub fn spawn(name: impl Into<String>, command: &mut Command) -> Result<Self> {
         let name = name.into();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
@@ -61,12 +62,12 @@ impl Process {
     }
 
     /// Waits for a line of standard output that is `word`, or `word` and a space and more. Returns that more.
-    pub(crate) async fn says(&self, word: &str) -> Result<String> {
+    pub async fn says(&self, word: &str) -> Result<String> {
         self.says_times(word, 1).await
     }
 
     /// Waits until there are `count` such lines; returns the rest of the last.
-    pub(crate) async fn says_times(&self, word: &str, count: usize) -> Result<String> {
+    pub async fn says_times(&self, word: &str, count: usize) -> Result<String> {
         let wanted = |line: &Line| line.stream == Stream::Out && after(&line.text, word).is_some();
         let line = self.log.wait(count, wanted).await;
         let line = line.with_context(|| format!("{} ended without saying {word:?}", self.name))?;
@@ -74,7 +75,7 @@ impl Process {
     }
 
     /// Waits for a line of standard error that contains `text`.
-    pub(crate) async fn logs(&self, text: &str) -> Result<()> {
+    pub async fn logs(&self, text: &str) -> Result<()> {
         let wanted = |line: &Line| line.stream == Stream::Err && line.text.contains(text);
         match self.log.wait(1, wanted).await {
             Some(_) => Ok(()),
@@ -83,17 +84,17 @@ impl Process {
     }
 
     /// Hands the process a line of standard input.
-    pub(crate) async fn tell(&self, line: &str) -> Result<()> {
+    pub async fn tell(&self, line: &str) -> Result<()> {
         self.stdin.send(line.to_owned()).await.with_context(|| format!("{} listens no more", self.name))
     }
 
     /// SIGKILL.
-    pub(crate) fn kill(&self) -> Result<()> {
+    pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)
     }
 
     /// SIGSTOP: it stays, and does nothing from when this returns.
-    pub(crate) async fn stop(&self) -> Result<()> {
+    pub async fn stop(&self) -> Result<()> {
         self.signal(Signal::STOP)?;
         // Its threads go on until one of them has had the signal, which takes a while on a busy machine.
         let look = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
@@ -105,12 +106,12 @@ impl Process {
     }
 
     /// SIGCONT.
-    pub(crate) fn resume(&self) -> Result<()> {
+    pub fn resume(&self) -> Result<()> {
         self.signal(Signal::CONT)
     }
 
     /// Sends `signal`.
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         // The child is reaped on this very thread, which tells `status` in the same breath: a process that
         // has no status yet still owns its pid.
         ensure!(self.status.borrow().is_none(), "{} has ended before it got {signal:?}", self.name);
@@ -118,7 +119,7 @@ impl Process {
     }
 
     /// Waits until the process has ended and everything that it wrote is in its log.
-    pub(crate) async fn ended(&self) -> Result<ExitStatus> {
+    pub async fn ended(&self) -> Result<ExitStatus> {
         let mut status = self.status.clone();
         let exited = *status.wait_for(Option::is_some).await.context("the task that waits")?;
         self.log.ended().await;
@@ -126,14 +127,14 @@ impl Process {
     }
 
     /// Waits until the process has ended, with 0.
-    pub(crate) async fn succeeds(&self) -> Result<()> {
+    pub async fn succeeds(&self) -> Result<()> {
         let exited = self.ended().await?;
         ensure!(exited.success(), "{} ended with {exited}", self.name);
         Ok(())
     }
 
     /// Kills the process if it still runs, and waits for its end.
-    pub(crate) async fn end(&self) {
+    pub async fn end(&self) {
         if self.status.borrow().is_none() {
             // A stopped process takes this signal too.
             let _ = kill_process(self.pid, Signal::KILL);
@@ -143,17 +144,17 @@ impl Process {
     }
 
     /// Most memory that was ever resident, in bytes; `None` where the system does not tell.
-    pub(crate) fn resident_bytes_peak(&self) -> Option<u64> {
+    pub fn resident_bytes_peak(&self) -> Option<u64> {
         self.memory("VmHWM:")
     }
 
     /// Memory that is resident now, in bytes; `None` where the system does not tell.
-    pub(crate) fn resident_bytes(&self) -> Option<u64> {
+    pub fn resident_bytes(&self) -> Option<u64> {
         self.memory("VmRSS:")
     }
 
     /// How many files and sockets are open; `None` where the system does not tell.
-    pub(crate) fn open_files(&self) -> Option<u64> {
+    pub fn open_files(&self) -> Option<u64> {
         let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid.as_raw_nonzero())).ok()?;
         Some(files.count() as u64)
     }

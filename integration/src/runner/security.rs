@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 /// What the workers of a run have to show to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Security {
+pub enum Security {
     /// Nothing: they are at loopback, and whoever is there is believed.
     Open,
     /// That they have the job's token, as under rpcrun.
@@ -25,7 +25,7 @@ pub(crate) enum Security {
 
 impl Security {
     /// As it is written on the command line.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Token => "token",
@@ -34,7 +34,7 @@ impl Security {
     }
 
     /// `backend` with what is beyond the default.
-    pub(crate) fn label(self, backend: &str) -> String {
+    pub fn label(self, backend: &str) -> String {
         match self {
             Self::Open => backend.to_owned(),
             Self::Token | Self::Ca => format!("{backend}+{}", self.name()),
@@ -43,19 +43,23 @@ impl Security {
 }
 
 /// The secrets of one run.
-pub(crate) enum Keys {
+pub enum Keys {
+    /// There are none.
     Open,
+    /// The job's token.
     Token(JoinToken),
-    /// For each worker by rank, and last for who hosts the store or launches workers.
+    /// Certificates.
     Ca {
+        /// Who has issued them.
         authority: Box<Authority>,
+        /// For each worker by rank, and last for who hosts the store or launches workers.
         files: Vec<Files>,
     },
 }
 
 impl Keys {
     /// New ones, for `workers` and a store at `hosts`. Files go to `folder`.
-    pub(crate) fn new(security: Security, workers: u32, hosts: &[String], folder: &Path) -> Result<Self> {
+    pub fn new(security: Security, workers: u32, hosts: &[String], folder: &Path) -> Result<Self> {
         Ok(match security {
             Security::Open => Self::Open,
             Security::Token => Self::Token(JoinToken::random()?),
@@ -69,7 +73,7 @@ impl Keys {
     }
 
     /// What the store asks for.
-    pub(crate) fn store(&self) -> Result<StoreSecurity> {
+    pub fn store(&self) -> Result<StoreSecurity> {
         Ok(match self {
             Self::Open => StoreSecurity::Open,
             Self::Token(token) => StoreSecurity::Token { token: token.clone() },
@@ -83,7 +87,7 @@ impl Keys {
     }
 
     /// The files of worker `rank`; beyond the last worker those of who hosts the store.
-    pub(crate) fn files(&self, rank: u32) -> Result<&Files> {
+    pub fn files(&self, rank: u32) -> Result<&Files> {
         match self {
             Self::Ca { files, .. } => files.get(rank as usize).or(files.last()).context("files"),
             Self::Open | Self::Token(_) => bail!("there are no certificates in this run"),
@@ -91,7 +95,7 @@ impl Keys {
     }
 
     /// Who certifies the workers of this run.
-    pub(crate) fn authority(&self) -> Result<&Authority> {
+    pub fn authority(&self) -> Result<&Authority> {
         match self {
             Self::Ca { authority, .. } => Ok(authority),
             Self::Open | Self::Token(_) => bail!("there are no certificates in this run"),
@@ -99,7 +103,7 @@ impl Keys {
     }
 
     /// Gives those of worker `rank` to the process of `command`, in place of what it may have.
-    pub(crate) fn give(&self, rank: u32, command: &mut Command) {
+    pub fn give(&self, rank: u32, command: &mut Command) {
         forget(command);
         match self {
             Self::Open => {}
@@ -112,7 +116,7 @@ impl Keys {
 }
 
 /// Takes all secrets from the process of `command`.
-pub(crate) fn forget(command: &mut Command) {
+pub fn forget(command: &mut Command) {
     for variable in ["RPC_JOIN_TOKEN", "RPC_TLS_CA", "RPC_TLS_CERT", "RPC_TLS_KEY"] {
         command.env_remove(variable);
     }
@@ -120,15 +124,18 @@ pub(crate) fn forget(command: &mut Command) {
 
 /// Where PEM files are.
 #[derive(Clone)]
-pub(crate) struct Files {
-    pub(crate) authorities: PathBuf,
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+pub struct Files {
+    /// The certificate of who certifies.
+    pub authorities: PathBuf,
+    /// The worker's own certificate.
+    pub certificate: PathBuf,
+    /// The key of that.
+    pub key: PathBuf,
 }
 
 impl Files {
     /// Names them to the process of `command`.
-    pub(crate) fn give(&self, command: &mut Command) {
+    pub fn give(&self, command: &mut Command) {
         command.env("RPC_TLS_CA", &self.authorities);
         command.env("RPC_TLS_CERT", &self.certificate).env("RPC_TLS_KEY", &self.key);
     }
@@ -136,20 +143,22 @@ impl Files {
 
 /// When a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dates {
+pub enum Dates {
+    /// For a long time from now on.
     Now,
+    /// Until a day that is long past.
     LongAgo,
 }
 
 /// Who certifies workers.
-pub(crate) struct Authority {
+pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
     /// A new one, which nobody else knows.
-    pub(crate) fn new(name: &str) -> Result<Self> {
+    pub fn new(name: &str) -> Result<Self> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -159,7 +168,7 @@ impl Authority {
     }
 
     /// Makes a certificate for `hosts`, and writes it to `folder` with its key and this authority's own.
-    pub(crate) fn write(&self, folder: &Path, name: &str, hosts: &[String], dates: Dates) -> Result<Files> {
+    pub fn write(&self, folder: &Path, name: &str, hosts: &[String], dates: Dates) -> Result<Files> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(hosts)?;
         params.extended_key_usages =

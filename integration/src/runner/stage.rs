@@ -25,7 +25,7 @@ const LAUNCHER_VARIABLES: &[&str] = &["RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL
 const LAUNCHER_PREFIXES: &[&str] = &["RPC_", "MASTER_", "SLURM_", "TORCHELASTIC_", "INTEGRATION_"];
 
 /// The processes of one scenario and what they share.
-pub(crate) struct Stage {
+pub struct Stage {
     scenario: &'static str,
     world_size: u32,
     way: Way,
@@ -41,7 +41,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// An empty stage for run number `run` of this runner.
-    pub(crate) fn new(scenario: &Scenario, way: &Way, security: Security, run: usize) -> Result<Self> {
+    pub fn new(scenario: &Scenario, way: &Way, security: Security, run: usize) -> Result<Self> {
         let host = own_host(run);
         let folder = tempfile::Builder::new().prefix("integration-").tempdir().context("a folder")?;
         Ok(Self {
@@ -60,7 +60,7 @@ impl Stage {
     }
 
     /// Hosts a store, as a launcher would, and starts all workers of the scenario by rank.
-    pub(crate) async fn start(&mut self) -> Result<()> {
+    pub async fn start(&mut self) -> Result<()> {
         for rank in 0..self.world_size {
             let mut command = self.launched(rank).await?;
             self.spawn(rank, &mut command)?;
@@ -69,7 +69,7 @@ impl Stage {
     }
 
     /// The command of worker `rank` with the variables that `rpcrun` sets.
-    pub(crate) async fn launched(&mut self, rank: u32) -> Result<Command> {
+    pub async fn launched(&mut self, rank: u32) -> Result<Command> {
         let port = self.store_port().await?;
         let mut command = self.at(rank, port);
         command.env("RPC_STORE_HOSTED", "1").env("RPC_JOB_ID", &self.job);
@@ -79,7 +79,7 @@ impl Stage {
 
     /// The command of worker `rank` with the four variables that every launcher sets: rank 0 then hosts the
     /// store at `port` of [`host`](Self::host).
-    pub(crate) fn at(&self, rank: u32, port: u16) -> Command {
+    pub fn at(&self, rank: u32, port: u16) -> Command {
         let mut command = self.bare(rank);
         command.env("RANK", rank.to_string()).env("WORLD_SIZE", self.world_size.to_string());
         command.env("MASTER_ADDR", self.host.to_string()).env("MASTER_PORT", port.to_string());
@@ -87,7 +87,7 @@ impl Stage {
     }
 
     /// The command of worker `rank` without any variable that says so.
-    pub(crate) fn bare(&self, rank: u32) -> Command {
+    pub fn bare(&self, rank: u32) -> Command {
         // A program that cannot be found shows when it is started.
         let program = std::env::current_exe().unwrap_or_default();
         let mut command = Command::new(program);
@@ -100,28 +100,28 @@ impl Stage {
     }
 
     /// Starts `command` as worker `rank`.
-    pub(crate) fn spawn(&mut self, rank: u32, command: &mut Command) -> Result<&Process> {
+    pub fn spawn(&mut self, rank: u32, command: &mut Command) -> Result<&Process> {
         self.spawn_named(format!("worker{rank}"), command)
     }
 
     /// Starts `command` under a name for messages.
-    pub(crate) fn spawn_named(&mut self, name: impl Into<String>, command: &mut Command) -> Result<&Process> {
+    pub fn spawn_named(&mut self, name: impl Into<String>, command: &mut Command) -> Result<&Process> {
         self.processes.push(Process::spawn(name, command)?);
         self.processes.last().context("a process")
     }
 
     /// The processes in the order in which they were started; by rank after [`start`](Self::start).
-    pub(crate) fn processes(&self) -> &[Process] {
+    pub fn processes(&self) -> &[Process] {
         &self.processes
     }
 
     /// The process number `at` of [`processes`](Self::processes).
-    pub(crate) fn process(&self, at: usize) -> Result<&Process> {
+    pub fn process(&self, at: usize) -> Result<&Process> {
         self.processes.get(at).with_context(|| format!("there is no process number {at}"))
     }
 
     /// Waits until every process has said `word`.
-    pub(crate) async fn all_say(&self, word: &str) -> Result<()> {
+    pub async fn all_say(&self, word: &str) -> Result<()> {
         for process in &self.processes {
             process.says(word).await?;
         }
@@ -129,7 +129,7 @@ impl Stage {
     }
 
     /// Tells every process `line`.
-    pub(crate) async fn tell_all(&self, line: &str) -> Result<()> {
+    pub async fn tell_all(&self, line: &str) -> Result<()> {
         for process in &self.processes {
             process.tell(line).await?;
         }
@@ -137,12 +137,12 @@ impl Stage {
     }
 
     /// Waits until all processes have ended with 0. Fails as soon as one has not.
-    pub(crate) async fn all_succeed(&self) -> Result<()> {
+    pub async fn all_succeed(&self) -> Result<()> {
         self.these_succeed(|_| true).await
     }
 
     /// As [`all_succeed`](Self::all_succeed) for the processes whose number is `wanted`.
-    pub(crate) async fn these_succeed(&self, wanted: impl Fn(usize) -> bool) -> Result<()> {
+    pub async fn these_succeed(&self, wanted: impl Fn(usize) -> bool) -> Result<()> {
         let mut waits = Vec::new();
         for (at, process) in self.processes.iter().enumerate() {
             if wanted(at) {
@@ -170,17 +170,17 @@ impl Stage {
     }
 
     /// Its name.
-    pub(crate) fn scenario(&self) -> &'static str {
+    pub fn scenario(&self) -> &'static str {
         self.scenario
     }
 
     /// How many workers the scenario has.
-    pub(crate) fn world_size(&self) -> u32 {
+    pub fn world_size(&self) -> u32 {
         self.world_size
     }
 
     /// An address of loopback that no other run of a scenario uses, where the system has more than one.
-    pub(crate) fn host(&self) -> IpAddr {
+    pub fn host(&self) -> IpAddr {
         self.host
     }
 
@@ -188,7 +188,7 @@ impl Stage {
     ///
     /// Nobody else takes it either, because nobody else uses that address; where the system has a single
     /// address of loopback, something else may.
-    pub(crate) fn free_port(&self) -> Result<u16> {
+    pub fn free_port(&self) -> Result<u16> {
         let socket = if self.host.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // Never listens, and lets others bind it: see `retire`.
         socket.set_reuseaddr(true)?;
@@ -197,12 +197,12 @@ impl Stage {
     }
 
     /// Somebody else's service at [`host`](Self::host), on any port.
-    pub(crate) async fn listener(&self) -> Result<TcpListener> {
+    pub async fn listener(&self) -> Result<TcpListener> {
         TcpListener::bind((self.host, 0)).await.context("a stand-in for another service")
     }
 
     /// The port of the store, which is hosted from the first call on.
-    pub(crate) async fn store_port(&mut self) -> Result<u16> {
+    pub async fn store_port(&mut self) -> Result<u16> {
         let store = match self.store.take() {
             Some(store) => store,
             None => self.serve_store(0).await.context("a store")?,
@@ -214,7 +214,7 @@ impl Stage {
 
     /// Waits until worker `rank`, which was [launched](Self::launched), has claimed its place in the store,
     /// under the key that [`rpc_rendezvous::join`] gives it.
-    pub(crate) async fn claimed(&self, rank: u32) -> Result<()> {
+    pub async fn claimed(&self, rank: u32) -> Result<()> {
         let store = self.store.as_ref().context("there is no store")?.store();
         let key = format!("{}/gen0/rank/{rank}", self.job);
         store.wait(&[key], Duration::MAX).await?;
@@ -222,7 +222,7 @@ impl Stage {
     }
 
     /// Hosts the store at `port`.
-    pub(crate) async fn host_store_at(&mut self, port: u16) -> Result<()> {
+    pub async fn host_store_at(&mut self, port: u16) -> Result<()> {
         ensure!(self.store.is_none(), "there is a store already");
         self.store = Some(self.serve_store(port).await.context("the late store")?);
         Ok(())
@@ -234,54 +234,54 @@ impl Stage {
     }
 
     /// A folder that goes with the stage.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// The backend of this run.
-    pub(crate) fn backend(&self) -> &str {
+    pub fn backend(&self) -> &str {
         self.way.backend()
     }
 
     /// Over what the workers of this run talk.
-    pub(crate) fn way(&self) -> &Way {
+    pub fn way(&self) -> &Way {
         &self.way
     }
 
     /// How the workers of this run are secured.
-    pub(crate) fn security(&self) -> Security {
+    pub fn security(&self) -> Security {
         self.security
     }
 
     /// The hosts for which certificates of this run are good.
-    pub(crate) fn hosts(&self) -> Vec<String> {
+    pub fn hosts(&self) -> Vec<String> {
         hosts_of(self.host)
     }
 
     /// Makes new secrets, for workers that are at `hosts`.
-    pub(crate) fn certify(&mut self, hosts: &[String]) -> Result<()> {
+    pub fn certify(&mut self, hosts: &[String]) -> Result<()> {
         ensure!(self.store.is_none(), "the store has the old ones");
         self.keys = Keys::new(self.security, self.world_size, hosts, self.folder.path())?;
         Ok(())
     }
 
     /// The secrets of this run.
-    pub(crate) fn keys(&self) -> &Keys {
+    pub fn keys(&self) -> &Keys {
         &self.keys
     }
 
     /// A figure to be shown with the result.
-    pub(crate) fn note(&mut self, text: impl Into<String>) {
+    pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
 
     /// The figures so far.
-    pub(crate) fn take_notes(&mut self) -> Vec<String> {
+    pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
 
     /// Gives the processes of a failed scenario a moment to say what they know.
-    pub(crate) async fn hear_out(&self) {
+    pub async fn hear_out(&self) {
         let all_ended = async {
             for process in &self.processes {
                 // How it ended is in its log or does not matter any more.
@@ -292,7 +292,7 @@ impl Stage {
     }
 
     /// Kills what still runs.
-    pub(crate) async fn end(&self) {
+    pub async fn end(&self) {
         for process in &self.processes {
             process.end().await;
         }
@@ -304,14 +304,14 @@ impl Stage {
 /// Closing it is not enough: a process that another scenario starts at this moment has a copy of the socket
 /// until its program is loaded. On Linux this ends the listening itself, for all copies; elsewhere it does
 /// nothing, and the port is free a moment later.
-pub(crate) fn retire(listener: TcpListener) -> Result<()> {
+pub fn retire(listener: TcpListener) -> Result<()> {
     let socket = TcpStream::from(OwnedFd::from(listener.into_std()?));
     let _unsupported_elsewhere = socket.shutdown(Shutdown::Both);
     Ok(())
 }
 
 /// Takes the launchers' variables out of the environment of `command`.
-pub(crate) fn clean(command: &mut Command) {
+pub fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let launchers = LAUNCHER_VARIABLES.contains(&&*text)

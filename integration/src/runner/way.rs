@@ -11,11 +11,11 @@ const LOCAL: &str = "local";
 /// All workers of a run are on one machine, so TCP is used only where it is said that local links are off. They are on
 /// unless a run is called after a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Way(String);
+pub struct Way(String);
 
 impl Way {
     /// What `name` means, on the command line: a backend, `local`, or `all`.
-    pub(crate) fn chosen(name: &str) -> Result<Vec<Self>> {
+    pub fn chosen(name: &str) -> Result<Vec<Self>> {
         let registry = rpc::default_backends();
         let local = cfg!(target_os = "linux").then_some(LOCAL);
         let mut all: Vec<Self> = registry.names().chain(local).map(|name| Self(name.to_owned())).collect();
@@ -29,7 +29,7 @@ impl Way {
     }
 
     /// As it is written on the command line.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.0
     }
 
@@ -38,18 +38,18 @@ impl Way {
     }
 
     /// The name of the backend.
-    pub(crate) fn backend(&self) -> &str {
+    pub fn backend(&self) -> &str {
         if self.is_local() { "tcp" } else { &self.0 }
     }
 
     /// Has the process of `command` go this way.
-    pub(crate) fn give(&self, command: &mut Command) {
+    pub fn give(&self, command: &mut Command) {
         self.give_local(command);
         command.env("RPC_BACKEND", self.backend());
     }
 
     /// As [`give`](Self::give), of a process that is told the backend in another way.
-    pub(crate) fn give_local(&self, command: &mut Command) {
+    pub fn give_local(&self, command: &mut Command) {
         command.env("RPC_LOCAL", if self.is_local() { "on" } else { "off" });
     }
 }

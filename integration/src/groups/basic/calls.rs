@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
-
-use crate::scenario::Scenario;
 
 #[rpc::function(inline)]
 fn add(a: i64, b: i64) -> i64 {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use integration::scenario::Scenario;
 use rpc::Worker;
 use rpc::prelude::*;
 use rpc::rpc_core::Dtype;
-
-use crate::scenario::Scenario;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Sample {
@@ -127,7 +126,10 @@ async fn tensors_in_container(worker: &Worker) -> Result<()> {
 /// 256 MiB there and back, with small calls that go on meanwhile.
 async fn large_tensor(worker: &Worker) -> Result<()> {
     const LEN: usize = 64 << 20;
-    let values: Vec<u32> = (0..LEN as u32).map(|n| n.wrapping_mul(0x9e37_79b9)).collect();
+    // Computing each would take longer than sending them. The period is not that of anything into which they are cut.
+    let block: Vec<u32> = (0..65_537).map(|n: u32| n.wrapping_mul(0x9e37_79b9)).collect();
+    let mut values = block.repeat(LEN.div_ceil(block.len()));
+    values.truncate(LEN);
     let tensor = Tensor::from_vec(values, [1 << 13, 1 << 13])?;
     let large = worker.rpc_async("worker1", echo, (tensor.clone(),));
     let small = worker.rpc_async("worker1", parse, ("17".into(),)).timeout(Duration::from_secs(20));

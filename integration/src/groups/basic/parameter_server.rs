@@ -3,9 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
-
-use crate::scenario::Scenario;
 
 const LEN: usize = 1000;
 const ROUNDS: usize = 20;

@@ -3,11 +3,10 @@
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use integration::part::Part;
+use integration::scenario::Scenario;
 use rpc::Worker;
 use tokio::sync::oneshot;
-
-use crate::part::Part;
-use crate::scenario::Scenario;
 
 const THREADS: i64 = 8;
 const CALLS: i64 = 50;

@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use rpc::{Shutdown, ShutdownError};
-
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 /// From the death of a peer to the errors of its calls.
 const NOTICE: Duration = Duration::from_secs(1);

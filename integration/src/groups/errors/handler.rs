@@ -3,9 +3,8 @@
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
-
-use crate::scenario::Scenario;
 
 /// An error type of the user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

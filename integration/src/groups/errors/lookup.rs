@@ -1,12 +1,11 @@
 //! Calls to what is not there: workers, functions, signatures.
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::Part;
+use integration::scenario::{Scenario, leave};
 use rpc::FunctionTable;
 use rpc::prelude::*;
 use rpc::rpc_core::{FunctionBody, Never, RemoteFunction};
-
-use crate::part::Part;
-use crate::scenario::{Scenario, leave};
 
 /// The program of rank 0 knows these two functions.
 mod ours {

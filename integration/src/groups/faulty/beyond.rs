@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use rpc_testing::{Fault, Faults, Message};
 
@@ -11,9 +14,6 @@ use super::{SEED, SHORT, anywhere, finish, once, start, under};
 use crate::groups::rref::common::{
     LATE, Tally, copy_of, is_confirmed, leave_without, new_tally, owner_lost, sum_of, until,
 };
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 /// How often [`count`] has run in this process.
 static RUNS: AtomicI64 = AtomicI64::new(0);

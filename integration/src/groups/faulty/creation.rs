@@ -3,12 +3,12 @@
 //! Torch's `_to_self` variants have none here: what a worker asks of itself is not sent.
 
 use anyhow::{Result, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use rpc_testing::{Fault, Message};
 
 use super::{DELAY, SHORT, once};
 use crate::groups::rref::common::{LATE, Tally, copy_of, new_tally, not_made, quiet_tally, until};
-use crate::scenario::Scenario;
 
 /// As [`new_tally`], as a task.
 #[rpc::function]

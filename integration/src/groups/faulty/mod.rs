@@ -13,14 +13,14 @@ mod times;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use integration::part::Part;
+use integration::runner::security::Security;
+use integration::scenario::{Scenario, leave};
 use rpc::default_backends;
 use rpc::prelude::*;
 use rpc_testing::{Fault, Faults};
 
 use crate::groups::rref::common::all_gone;
-use crate::part::Part;
-use crate::runner::security::Security;
-use crate::scenario::{Scenario, leave};
 
 /// How long callers wait for what comes late.
 const SHORT: Duration = Duration::from_millis(100);

@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
+use integration::part::Part;
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use rpc::rpc_core::{Backend, BackendError, BindOptions, BoundBackend, BoxFuture, RegistryError};
 use rpc::{BackendRegistry, default_backends};
@@ -10,8 +12,6 @@ use rpc_testing::{Fault, Faults, Message};
 
 use super::{DELAY, SEED, anywhere, finish, once, start, under};
 use crate::groups::rref::common::{copy_of, new_tally, sum_of};
-use crate::part::Part;
-use crate::scenario::Scenario;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![

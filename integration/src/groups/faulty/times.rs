@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use rpc_testing::{Fault, Message};
 
 use super::{DELAY, SHORT, once};
 use crate::groups::rref::common::{LATE, new_tally, sum_of};
-use crate::scenario::Scenario;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![

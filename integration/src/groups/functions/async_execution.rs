@@ -2,12 +2,12 @@
 //! nothing is held meanwhile. The same through references is in `rref_async`.
 
 use anyhow::{Context, Result, ensure};
+use integration::part::Part;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::{BoxFuture, EngineConfig};
 
 use super::by_call;
-use crate::part::Part;
-use crate::scenario::{Scenario, leave};
 
 /// How many of them wait at a time on a worker that has one thread for functions.
 const WAITING: usize = 300;

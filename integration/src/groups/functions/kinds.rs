@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use integration::part::Part;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::{CallLimit, FunctionTable};
 
 use super::by_call;
-use crate::part::Part;
-use crate::scenario::{Scenario, leave};
 
 /// A class of the user's, in torch's words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use rpc::{Retry, RetryBudget};
 use tokio::sync::Semaphore;
 
 use super::by_call;
-use crate::scenario::Scenario;
 
 const LIMIT: usize = 2;
 const SHORT: Duration = Duration::from_millis(100);

@@ -6,9 +6,8 @@ mod kinds;
 mod limits;
 
 use anyhow::Result;
+use integration::scenario::Scenario;
 use rpc::Worker;
-
-use crate::scenario::Scenario;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     [kinds::scenarios(), limits::scenarios(), async_execution::scenarios()].concat()

@@ -4,6 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::framing::{ItemId, Lane};
 use rpc::rpc_core::wire::{HEADER_BYTES, Header, Hello, PROTOCOL_VERSION, Welcome, frame};
@@ -12,9 +15,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{CLOSED_AT_ONCE, OPEN, attacked, closed, echo, victim_and_caller};
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

@@ -15,15 +15,14 @@ mod stranger;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::process::Process;
+use integration::runner::security::Security;
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-
-use crate::part::{Part, say};
-use crate::runner::process::Process;
-use crate::runner::security::Security;
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 /// For who introduces itself by hand and has to be believed.
 const OPEN: &[Security] = &[Security::Open];

@@ -6,16 +6,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::security::Security;
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::StoreError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{CLOSED_IN_TIME, closed};
-use crate::part::{Part, say};
-use crate::runner::security::Security;
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn ping() {}

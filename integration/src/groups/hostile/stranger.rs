@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::rpc_core::wire::{HEADER_BYTES, Header, Hello, PROTOCOL_VERSION, frame};
 use rpc::rpc_core::{Incarnation, Kind, WorkerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,9 +15,6 @@ use super::attacker::Target;
 use super::probe::Counts;
 use super::siege::request;
 use super::{CLOSED_AT_ONCE, CLOSED_IN_TIME, OPEN, attacked, closed, victim_and_caller};
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 const HALF_OPEN: usize = 200;
 

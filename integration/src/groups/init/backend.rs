@@ -5,16 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use integration::part::{Part, variable};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::{
     Backend, BackendError, BindOptions, BoundBackend, BoxFuture, LinkSecurity, RegistryError,
 };
 use rpc::{BackendRegistry, default_backends};
 use rpc_rendezvous::JoinError;
-
-use crate::part::{Part, variable};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn ping() {}

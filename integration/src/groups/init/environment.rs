@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc_rendezvous::LaunchError;
 use tokio::process::Command;
-
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn own_rank() -> u32 {

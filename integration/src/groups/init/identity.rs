@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc_rendezvous::JoinError;
-
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn who() -> WorkerInfo {
@@ -158,7 +157,7 @@ async fn bystander_first(stage: &mut Stage) -> Result<()> {
 
 /// The name comes from the script, the rank from the environment.
 async fn join_or_be_refused(_: Part) -> Result<()> {
-    let name = crate::part::variable("NAME")?;
+    let name = integration::part::variable("NAME")?;
     match Worker::builder(&name).init_timeout(Duration::from_secs(30)).init().await {
         Ok(worker) => leave(&worker).await,
         Err(InitError::Join(JoinError::DuplicateRank { rank, first, second, .. })) => {

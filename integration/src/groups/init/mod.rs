@@ -1,13 +1,13 @@
 //! How workers come to be: names and ranks, environments, rendezvous, backends, and each mistake in them.
 
+use integration::scenario::Scenario;
+
 mod backend;
 mod environment;
 mod identity;
 mod rendezvous;
 mod store;
 mod twice;
-
-use crate::scenario::Scenario;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     [

@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use integration::part::{Part, say, variable};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc_rendezvous::JoinError;
-
-use crate::part::{Part, say, variable};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn own_job() -> String {

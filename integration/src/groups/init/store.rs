@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use integration::part::{Part, say, variable};
+use integration::runner::stage::{Stage, retire};
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::StoreError;
 use tokio::io::AsyncWriteExt;
-
-use crate::part::{Part, say, variable};
-use crate::runner::stage::{Stage, retire};
-use crate::scenario::{Scenario, leave};
 
 /// How long the workers here are willing to wait.
 const PATIENCE: Duration = Duration::from_millis(1500);

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use integration::part::{Part, store_security, variable};
+use integration::scenario::{Scenario, leave};
 use rpc::Shutdown;
 use rpc::prelude::*;
 use rpc_rendezvous::{JoinError, TcpStore};
-
-use crate::part::{Part, store_security, variable};
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn own_name() -> String {

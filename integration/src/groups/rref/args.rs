@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 
 use super::common::{Tally, after, copy_of, new_tally, on_all, on_first, sum_of};
-use crate::scenario::Scenario;
 
 /// The sum of what two references refer to.
 #[rpc::function]

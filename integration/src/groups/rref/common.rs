@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::say;
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use rpc::{FunctionTable, Registry, Shutdown};
-
-use crate::part::say;
-use crate::scenario::Scenario;
 
 /// Far above what anything here waits for, and far below the timeout of the scenario.
 pub(crate) const LATE: Duration = Duration::from_secs(20);

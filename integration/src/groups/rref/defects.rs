@@ -2,6 +2,9 @@
 //! smallest. Scenarios of the other groups go further.
 
 use anyhow::{Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::Shutdown;
 use rpc::prelude::*;
 
@@ -9,9 +12,6 @@ use super::common::{
     LATE, Tally, after, all_gone, is_confirmed, live_tallies, never, new_tally, not_made, on_first, until,
 };
 use super::lifecycle::hold;
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 const SHORT: Duration = Duration::from_millis(100);
 

@@ -1,10 +1,10 @@
 //! Functions that wait, run for values that stay where they are, and the futures of those values.
 
 use anyhow::{Context, Result, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 
 use super::common::{LATE, after, is_confirmed, never, new_tally, not_made, on_all, on_first, sum_of};
-use crate::scenario::Scenario;
 
 const SHORT: Duration = Duration::from_millis(200);
 

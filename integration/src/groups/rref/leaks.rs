@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_rref::report::Handles;
 use rpc::{LeakPolicy, Shutdown, ShutdownError, ShutdownReport};
 
 use super::common::{LATE, Tally, after, all_gone, new_tally, until};
 use super::lifecycle::{held, hold, let_go};
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 const GRACEFUL: Shutdown = Shutdown::Graceful { timeout: Some(LATE) };
 

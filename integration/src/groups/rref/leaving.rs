@@ -4,6 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::Shutdown;
 use rpc::prelude::*;
 
@@ -12,9 +15,6 @@ use super::common::{
     sum_of, until,
 };
 use super::lifecycle::{held, hold};
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 /// Copies that [`read_later`] has got in this process.
 static READ: AtomicU64 = AtomicU64::new(0);

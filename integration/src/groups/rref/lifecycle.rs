@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say, store_security, variable};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc_rendezvous::TcpStore;
 
@@ -12,9 +15,6 @@ use super::common::{
     LATE, Tally, after, all_gone, copy_of, is_idle, live_tallies, new_tally, on_all, on_first,
     reference_error, sum_of, until,
 };
-use crate::part::{Part, say, store_security, variable};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 /// What [`hold`] has put away in this process.
 static HELD: Mutex<Vec<RRef<Tally>>> = Mutex::new(Vec::new());

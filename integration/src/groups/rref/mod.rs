@@ -1,6 +1,8 @@
 //! References to values on other workers: how they come to be and travel, and what becomes of them when
 //! messages are late, and workers die or leave.
 
+use integration::scenario::Scenario;
+
 pub(super) mod common;
 
 mod args;
@@ -16,8 +18,6 @@ mod killed;
 mod leaks;
 mod leaving;
 mod stress;
-
-use crate::scenario::Scenario;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     [

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use rpc::rpc_core::Never;
 use rpc::rpc_rref::method::{MethodBody, Proxy, RemoteMethod, RemoteMethods, Run};
 
 use super::common::{LATE, after, new_tally, not_made, on_all, on_first, reference_error, until};
-use crate::scenario::Scenario;
 
 const SHORT: Duration = Duration::from_millis(200);
 

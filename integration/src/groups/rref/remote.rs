@@ -1,10 +1,10 @@
 //! Values that are made elsewhere and stay there.
 
 use anyhow::{Result, bail, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 
 use super::common::{after, is_confirmed, new_tally, not_made, on_all, on_first, reference_error, sum_of};
-use crate::scenario::Scenario;
 
 #[rpc::function]
 async fn sum_later(a: i64, b: i64, c: i64) -> i64 {

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 
 use super::common::{LATE, Tally, after, all_gone, is_idle, leave_without, on_all, quiet_tally, until};
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 /// References of one round.
 const MANY: i64 = 1_000;

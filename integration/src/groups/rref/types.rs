@@ -4,11 +4,11 @@
 //! them show is how a value is waited for.
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 use tokio::sync::Semaphore;
 
 use super::common::{Tally, new_tally, not_made, on_first};
-use crate::scenario::Scenario;
 
 /// Makers of [`tally_of_the_gate`] that may go on, in this process.
 static GATE: Semaphore = Semaphore::const_new(0);

@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use integration::part::Part;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use serde::Deserializer;
-
-use crate::part::Part;
-use crate::scenario::{Scenario, leave};
 
 /// How often this process has begun to decode an [`Amount`].
 static DECODED: AtomicU64 = AtomicU64::new(0);

@@ -1,14 +1,13 @@
 //! Workers with the wrong secrets, or none: they are told so, and the job goes on without them.
 
 use anyhow::{Result, bail, ensure};
+use integration::part::{Part, say};
+use integration::runner::security::{Authority, Dates, Security, forget};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::rpc_core::StoreError;
 use tokio::process::Command;
-
-use crate::part::{Part, say};
-use crate::runner::security::{Authority, Dates, Security, forget};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn ping() {}

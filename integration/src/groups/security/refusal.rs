@@ -4,12 +4,11 @@ use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::{Part, say, variable};
+use integration::runner::security::Security;
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
-
-use crate::part::{Part, say, variable};
-use crate::runner::security::Security;
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn ping() {}

@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use rpc::{Shutdown, ShutdownError};
-
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 const SHORT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(2);

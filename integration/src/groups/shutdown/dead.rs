@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::Shutdown;
 use rpc::prelude::*;
-
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 /// How long the shutdowns here may take; the deaths have to be noticed long before.
 const PATIENCE: Duration = Duration::from_secs(30);

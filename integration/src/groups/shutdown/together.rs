@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 use tokio::sync::oneshot;
-
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 /// Handlers that have run to their end in this process.
 static DONE: AtomicU64 = AtomicU64::new(0);

@@ -7,13 +7,13 @@ mod tls;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
+use integration::part::{say, variable};
 use rpc::prelude::*;
 use rustix::process::{Resource, getrlimit, setpriority_process, setrlimit};
 
 pub(super) use self::crowd::all;
 pub(super) use self::noise::Noise;
 pub(super) use self::tls::{Dialler, quic};
-use crate::part::{say, variable};
 
 /// How far below others the attacker's processes stand: a tenth of their share of a processor that all want.
 const NICE: i32 = 10;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use integration::part::variable;
 use quinn::crypto::rustls::QuicClientConfig;
 use rpc::Credentials;
 use rpc::rpc_core::{Fingerprint, Group, Incarnation, Member, WorkerId, WorkerInfo, WorkerName};
@@ -14,7 +15,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::Target;
-use crate::part::variable;
 
 /// First byte of the stream that carries requests over QUIC.
 const NORMAL_LANE: u8 = 1;

@@ -1,6 +1,9 @@
 //! Handshakes of TLS and QUIC with certificates that do not count, and with one that counts for somebody else.
 
 use anyhow::Result;
+use integration::runner::security::{Authority, Dates, Security};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::rpc_core::wire::Hello;
 use rpc::rpc_core::{Incarnation, Kind, WorkerId};
 use tokio::process::Command;
@@ -9,9 +12,6 @@ use super::super::attacker::{Attacker, Dialler, all};
 use super::super::stranger::{frame_of, hello_to};
 use super::floods::{AT_A_TIME, FLOOD, request};
 use super::siege;
-use crate::runner::security::{Authority, Dates, Security};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let sieges = [

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
+use integration::runner::security::Security;
+use integration::scenario::Scenario;
 use rpc::rpc_core::Identity;
 use rpc_security::{Roster, rustls_configs};
 use tokio::net::UdpSocket;
 
 use super::super::attacker::{Attacker, Noise, quic};
 use super::{nothing, siege};
-use crate::runner::security::Security;
-use crate::scenario::Scenario;
 
 /// Handshakes that are begun; each needs work of the attacker's.
 const HANDSHAKES: usize = 2_000;

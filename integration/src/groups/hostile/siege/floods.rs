@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use integration::runner::security::Security;
+use integration::scenario::Scenario;
 use rpc::JoinToken;
 use rpc::rpc_core::wire::{Header, frame};
 use rpc::rpc_core::{Codecs, Kind};
@@ -15,8 +17,6 @@ use super::super::attacker::{Attacker, Noise, all};
 use super::super::probe::{BYTES, Probe, probe_id};
 use super::super::stranger::hello;
 use super::{nothing, siege};
-use crate::runner::security::Security;
-use crate::scenario::Scenario;
 
 /// Connections that are open and say nothing, at a time.
 const HALF_OPEN: usize = 10_000;

@@ -21,6 +21,11 @@ mod store;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::process::Process;
+use integration::runner::security::forget;
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 
 use tokio::process::Command;
 
@@ -28,11 +33,6 @@ pub(super) use self::floods::request;
 use self::measure::Latency;
 use super::attacker::{Attacker, Target};
 use super::probe::{BYTES, Counts, Probe, probe};
-use crate::part::{Part, say};
-use crate::runner::process::Process;
-use crate::runner::security::forget;
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 /// Which rank's part the attacker plays, beyond those of the job.
 const ATTACKER: u32 = 3;

@@ -3,6 +3,10 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::security::{Security, forget};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::JoinToken;
 use rpc_security::{Binding, EXCHANGE_TIME, TokenExchange, prove};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,10 +15,6 @@ use tokio::net::TcpStream;
 use super::super::attacker::{Attacker, Noise, Target, raise_file_limit};
 use super::floods::{flood, half_open};
 use super::{ATTACKER, FILES, MEMORY, attacks};
-use crate::part::{Part, say};
-use crate::runner::security::{Security, forget};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 #[rpc::function(inline)]
 fn ping() {}

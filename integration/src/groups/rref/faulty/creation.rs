@@ -1,6 +1,8 @@
 //! Values that are not made: too late, refused, or not understood.
 
 use anyhow::{Context, Result, bail, ensure};
+use integration::part::Part;
+use integration::scenario::{Scenario, leave};
 use rpc::FunctionTable;
 use rpc::prelude::*;
 use rpc::rpc_core::EngineConfig;
@@ -8,8 +10,6 @@ use rpc::rpc_core::EngineConfig;
 use crate::groups::rref::common::{
     LATE, Tally, all_gone, copy_of, never, new_tally, not_made, on_first, see_tallies, until,
 };
-use crate::part::Part;
-use crate::scenario::{Scenario, leave};
 
 const SHORT: Duration = Duration::from_millis(200);
 

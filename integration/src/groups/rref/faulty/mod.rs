@@ -3,10 +3,10 @@
 //!
 //! Torch types the error of the first failed creation in a process; here every holder gets it, every time.
 
+use integration::scenario::Scenario;
+
 mod creation;
 mod stopped;
-
-use crate::scenario::Scenario;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     [creation::scenarios(), stopped::scenarios()].concat()

@@ -3,14 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::{Scenario, leave};
 use rpc::prelude::*;
 
 use crate::groups::rref::common::{
     LATE, Tally, all_gone, copy_of, is_confirmed, is_idle, never, new_tally, not_made, until,
 };
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::{Scenario, leave};
 
 const SHORT: Duration = Duration::from_millis(200);
 

@@ -5,15 +5,15 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 
 use crate::groups::rref::common::{
     LATE, Tally, all_gone, copy_of, is_idle, leave_without, reference_error, until,
 };
 use crate::groups::rref::lifecycle::{held, hold, let_go};
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 /// What worker1 hands out.
 static OFFERED: Mutex<Option<RRef<Tally>>> = Mutex::new(None);

@@ -7,10 +7,10 @@ mod user;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 
 use crate::groups::rref::common::NOTICE;
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     [owner::scenarios(), user::scenarios(), between::scenarios()].concat()

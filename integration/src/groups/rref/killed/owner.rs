@@ -1,6 +1,9 @@
 //! Owners that are killed: their values are lost, and everybody who asks is told so.
 
 use anyhow::{Context, Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 
 use crate::groups::rref::common::{
@@ -8,9 +11,6 @@ use crate::groups::rref::common::{
     until,
 };
 use crate::groups::rref::lifecycle::{held, hold, let_go};
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![

@@ -1,15 +1,15 @@
 //! Users that are killed: the owner takes back what they held, and goes on.
 
 use anyhow::{Context, Result, ensure};
+use integration::part::{Part, say};
+use integration::runner::stage::Stage;
+use integration::scenario::Scenario;
 use rpc::prelude::*;
 
 use crate::groups::rref::common::{
     LATE, Tally, all_gone, copy_of, is_idle, leave_without, live_tallies, never, new_tally, not_made, until,
 };
 use crate::groups::rref::lifecycle::{held, hold, let_go};
-use crate::part::{Part, say};
-use crate::runner::stage::Stage;
-use crate::scenario::Scenario;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
