@@ -24,7 +24,7 @@ pub(crate) const LEAVE: u64 = 1;
 pub(crate) const WATCH: u64 = 2;
 
 pub(crate) const fn head(method: u64, name: &'static str) -> RequestHead {
-    RequestHead { kind: KIND, method, function: name, signature: "" }
+    RequestHead { kind: KIND, method, operation: "collective", function: name, signature: "" }
 }
 
 /// [`JOIN`].

@@ -58,6 +58,8 @@ pub struct RequestHead {
     pub kind: Kind,
     /// Which of the handler's functions.
     pub method: u64,
+    /// What the caller does, for people: `rpc_async`, `rpc_remote` and so on.
+    pub operation: &'static str,
     /// Its name, for errors.
     pub function: &'static str,
     /// Its signature, for errors.
@@ -190,19 +192,20 @@ impl Client {
         function: F,
         args: F::Args,
     ) -> RpcFuture<F::Output, F::Error> {
-        self.call(&to.into(), function, &args)
+        self.call(&to.into(), "rpc_async", function, &args)
     }
 
     /// As [`rpc_async`](Self::rpc_async), for arguments that may be needed once more.
     pub(crate) fn call<F: RemoteFunction>(
         &self,
         target: &Target<'_>,
+        operation: &'static str,
         function: F,
         args: &F::Args,
     ) -> RpcFuture<F::Output, F::Error> {
         let _: F = function;
         let (to, reply) = match self.shared.agent.group().find(target) {
-            Ok(worker) => (Callee::Member(worker.id), self.send::<F>(worker.id, args)),
+            Ok(worker) => (Callee::Member(worker.id), self.send::<F>(worker.id, operation, args)),
             Err(unknown) => {
                 let failure = Failure::unknown_worker(&unknown.known);
                 (Callee::Named(WorkerName::unchecked(&unknown.target)), Reply::ready(Err(failure)))
@@ -227,12 +230,14 @@ impl Client {
         function: F,
         args: F::Args,
     ) -> Result<F::Output, CallError<F::Error>> {
-        self.rpc_async(to, function, args).wait()
+        self.call(&to.into(), "rpc_sync", function, &args).wait()
     }
 
-    fn send<F: RemoteFunction>(&self, to: WorkerId, args: &F::Args) -> Reply {
+    fn send<F: RemoteFunction>(&self, to: WorkerId, operation: &'static str, args: &F::Args) -> Reply {
         let method = const { FunctionId::new(F::NAME, F::SIGNATURE).to_wire() };
-        self.send_request(to, Kind::CALL, method, F::NAME, args, |handles| {
+        let head =
+            RequestHead { kind: Kind::CALL, method, operation, function: F::NAME, signature: F::SIGNATURE };
+        self.send_request(to, head, args, |handles| {
             if handles.is_empty() {
                 return Ok(None);
             }
@@ -258,8 +263,8 @@ impl Client {
         E: serde::de::DeserializeOwned,
         A: serde::Serialize,
     {
-        let RequestHead { kind, method, function, signature } = head;
-        let reply = self.send_request(to, kind, method, function, args, aside);
+        let RequestHead { function, signature, .. } = head;
+        let reply = self.send_request(to, head, args, aside);
         let client = Some(Arc::clone(&self.shared));
         RpcFuture::new(reply, CallInfo { client, to: Callee::Member(to), function, signature })
     }
@@ -288,13 +293,14 @@ impl Client {
     fn send_request<A: serde::Serialize>(
         &self,
         to: WorkerId,
-        kind: Kind,
-        method: u64,
-        function: &'static str,
+        head: RequestHead,
         args: &A,
         aside: impl FnOnce(Vec<AnyHandle>) -> Result<Option<Aside>, ReferenceError>,
     ) -> Reply {
+        let RequestHead { kind, method, operation, function, .. } = head;
         let scope = CallScope::current();
+        let context = CallContext::current();
+        let mut observed = self.shared.observers.begin(to, kind, operation, function, context.as_ref());
         let codec = scope.codec.unwrap_or_else(|| self.shared.codecs.default_id());
         let encode = |error: crate::codec::CodecError| Failure::Encode { reason: error.to_string() };
         let Encoded { mut payload, parts, handles } =
@@ -314,7 +320,6 @@ impl Client {
             },
             Err(error) => return Reply::ready(Err(Failure::Reference(Box::new(error)))),
         };
-        let context = CallContext::current();
         let source = || self.shared.trace_source.get().and_then(|source| (source.0)());
         let given = || context.as_ref().and_then(CallContext::trace);
         if let Some(trace) = scope.trace.or_else(source).or_else(given) {
@@ -324,11 +329,13 @@ impl Client {
         if let Some(left) = context.as_ref().and_then(CallContext::remaining) {
             timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
         }
+        if let Some(call) = &mut observed {
+            codec = call.is_encoded(codec, &mut payload, &parts);
+        }
         let body = Body { payload: payload.into(), parts };
-        let observed = self.shared.observers.begin(to, kind, function).map(|call| (call, body.len_bytes()));
         let reply = self.shared.agent.send(to, Request { kind, method, codec, timeout, body });
-        if let Some((call, request_bytes)) = observed {
-            reply.observe(call, request_bytes);
+        if let Some(call) = observed {
+            reply.observe(call);
         }
         match (self.shared.desk.get(), sent) {
             // If it goes away, what was sent is told by its own desk, and handles that arrive are refused.

@@ -15,11 +15,13 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::message::{Kind, Request};
+use crate::observe::Within;
 use crate::reply::ReplyCell;
 use crate::trace::TraceParent;
 use crate::worker::WorkerId;
@@ -52,8 +54,8 @@ pub struct CallContext {
     call: Arc<CallState>,
     /// Weak: a handler that never ends must not keep alive the worker that would end it.
     host: Option<Weak<dyn Host>>,
-    /// Behind a pointer, because most calls have none.
-    trace: Option<Arc<TraceParent>>,
+    /// Behind a pointer, because most calls have none of it.
+    carried: Option<Arc<Carried>>,
     /// What another layer noted of this call.
     extension: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -69,6 +71,16 @@ impl Host for Client {
     fn client(&self) -> Client {
         self.clone()
     }
+}
+
+/// What came with a call, beside what is called.
+#[derive(Clone, Default)]
+struct Carried {
+    trace: Option<TraceParent>,
+    /// For who follows it here.
+    note: Option<Bytes>,
+    /// Of who follows it here.
+    within: Option<Within>,
 }
 
 struct CallState {
@@ -131,7 +143,7 @@ impl CallContext {
                 wake: Mutex::default(),
             }),
             host: None,
-            trace: None,
+            carried: None,
             extension: None,
         }
     }
@@ -139,7 +151,7 @@ impl CallContext {
     /// The context of the handler that runs on this thread, or is polled on it.
     pub fn current() -> Option<Self> {
         let current = CURRENT.get();
-        // SAFETY: it is null, or was made of a reference in `within` on this thread, which is borrowed until that
+        // SAFETY: it is null, or was made of a reference in `enter` on this thread, which is borrowed until that
         // has ended and put the pointer before it back.
         unsafe { current.as_ref() }.cloned()
     }
@@ -189,13 +201,36 @@ impl CallContext {
 
     /// What the caller said that the call belongs to, if it did. Nested calls carry it on.
     pub fn trace(&self) -> Option<TraceParent> {
-        self.trace.as_deref().copied()
+        self.carried.as_ref()?.trace
     }
 
     /// This context for a call that is a child of `trace`.
     #[must_use]
     pub fn with_trace(self, trace: TraceParent) -> Self {
-        Self { trace: Some(Arc::new(trace)), ..self }
+        self.carrying(|carried| carried.trace = Some(trace))
+    }
+
+    /// What the caller's follower has sent.
+    pub(crate) fn note(&self) -> Option<Bytes> {
+        self.carried.as_ref()?.note.clone()
+    }
+
+    pub(crate) fn with_note(self, note: Bytes) -> Self {
+        self.carrying(|carried| carried.note = Some(note))
+    }
+
+    /// What this worker's [`Follower`](crate::Follower) knows of the call, if it follows it.
+    pub fn within(&self) -> Option<&Within> {
+        self.carried.as_ref()?.within.as_ref()
+    }
+
+    pub(crate) fn with_within(self, within: Within) -> Self {
+        self.carrying(|carried| carried.within = Some(within))
+    }
+
+    fn carrying(mut self, change: impl FnOnce(&mut Carried)) -> Self {
+        change(Arc::make_mut(self.carried.get_or_insert_default()));
+        self
     }
 
     /// What the [`FunctionHandler`](crate::FunctionHandler) was built with, if it is of type `T`.
@@ -257,8 +292,8 @@ impl CallContext {
 
     /// Runs `f` with this as the current context of the thread.
     #[inline]
-    fn within<R>(&self, must_not_block: bool, f: impl FnOnce() -> R) -> R {
-        /// Puts back what was before, also when `f` unwinds. It does not leave `within`, so it cannot be forgotten.
+    fn enter<R>(&self, must_not_block: bool, f: impl FnOnce() -> R) -> R {
+        /// Puts back what was before, also when `f` unwinds. It does not leave `enter`, so it cannot be forgotten.
         struct Outer {
             current: *const CallContext,
             must_not_block: bool,
@@ -278,12 +313,12 @@ impl CallContext {
     /// As [`run`](Self::run), for a handler that is being polled: it must not block.
     #[inline]
     pub(crate) fn run_async<R>(&self, f: impl FnOnce() -> R) -> R {
-        self.within(true, f)
+        self.enter(true, f)
     }
 
     /// Runs `f` in this context.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-        self.within(false, f)
+        self.enter(false, f)
     }
 
     /// Polls `future` in this context: for tasks that a handler spawns, so that their calls are bounded

@@ -178,7 +178,7 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
     #[inline]
     fn poll_as(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, CallError<E>>> {
         if self.explaining.is_none() {
-            let (result, handles) = match self.reply.poll_with_handles(cx) {
+            let (result, beside) = match self.reply.poll_with_beside(cx) {
                 Poll::Ready(ready) => ready,
                 Poll::Pending => {
                     let hook = self.hook.as_ref().filter(|_| waits);
@@ -189,7 +189,11 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
                     return Poll::Ready(Err(self.call.failed(failure)));
                 }
             };
-            match self.call.read(result, handles) {
+            let read = self.call.read(result, beside.handles);
+            if let Some(observed) = beside.observed {
+                observed.taken();
+            }
+            match read {
                 Err(CallError::Failed { failure, to, function }) => {
                     self.explaining = self.hook.as_ref().and_then(|hook| hook.explain(&failure));
                     if self.explaining.is_none() {

@@ -99,7 +99,10 @@ pub use crate::info::{
     RequestCounts, ThreadCounts, Traffic,
 };
 pub use crate::message::{Body, Kind, Outcome, Request, Response};
-pub use crate::observe::{CALLS_TARGET, CallEnd, CallObserver, ObservedCall, Observers};
+pub use crate::observe::{
+    CALLS_TARGET, CallEnd, CallObserver, FollowedCall, Follower, MadeCall, ObservedCall, Observers,
+    ServedCall, Within,
+};
 pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf};
 pub use crate::reply::{CallControl, Promise, Reply, ReplyResult};
 pub use crate::retry::{Retried, Retry, RetryBudget, RetryingClient};

@@ -12,7 +12,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use self::cell::Watch;
-pub(crate) use self::cell::{Received, ReplyCell};
+pub(crate) use self::cell::{Beside, Received, ReplyCell};
 use crate::codec::CodecError;
 use crate::error::{Failure, HandlerRan};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
@@ -209,12 +209,9 @@ impl Reply {
         self.cell.take_handles().map_or_else(|| Ok(Vec::new()), |received| *received)
     }
 
-    /// The response, as from polling, together with its handles.
-    pub(crate) fn poll_with_handles(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<(ReplyResult, Option<Received>)> {
-        self.cell.poll_with_handles(cx)
+    /// The response, as from polling, together with what there is beside it.
+    pub(crate) fn poll_with_beside(&mut self, cx: &mut Context<'_>) -> Poll<(ReplyResult, Beside)> {
+        self.cell.poll_with_beside(cx)
     }
 
     /// The key of the call that [`Promise::controlled`] was told, once it is known.
@@ -228,8 +225,8 @@ impl Reply {
 
     /// Tells `call` how this ends. To be called right after the request was given to the agent.
     #[cold]
-    pub(crate) fn observe(&self, mut call: Box<Observed>, request_bytes: u64) {
-        call.is_begun(self.cell.key.load(Ordering::Relaxed), request_bytes);
+    pub(crate) fn observe(&self, mut call: Box<Observed>) {
+        call.is_made(self.cell.key.load(Ordering::Relaxed));
         self.cell.observe(call);
     }
 }

@@ -304,7 +304,7 @@ impl Attempts {
         args: &F::Args,
     ) -> RpcFuture<F::Output, F::Error> {
         let client = self.client(client);
-        self.scope.run(|| client.call(&self.target(), function, args))
+        self.scope.run(|| client.call(&self.target(), "rpc_async", function, args))
     }
 
     fn target(&self) -> Target<'_> {

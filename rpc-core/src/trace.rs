@@ -21,6 +21,7 @@ use crate::agent::Incoming;
 use crate::call_scope::CallScope;
 use crate::codec::CodecError;
 use crate::context::CallContext;
+use crate::observe::note;
 
 /// Set in the codec of a request whose payload ends with a trace context.
 pub(crate) const FLAG: u8 = 0x20;
@@ -114,14 +115,22 @@ pub(crate) fn append(codec: u8, payload: &mut Vec<u8>, trace: TraceParent) -> u8
 }
 
 impl Incoming {
-    /// Takes the trace context off the payload, if there is one, and puts it into the [context](CallContext::trace).
+    /// Takes the trace context off the payload, if there is one, and puts it into the [context](CallContext::trace); and
+    /// what the caller's [`Follower`](crate::Follower) has sent with it.
+    ///
     /// For handlers that read the payload of a [`Client`](crate::Client)'s request by themselves, before they take
     /// the [aside](crate::aside) off; [`Serving::new`](crate::Serving::new) does it for all others.
     ///
     /// # Errors
     /// The codec announces one, and the payload is shorter than that.
     #[inline]
-    pub fn take_trace(&mut self) -> Result<(), CodecError> {
+    pub fn take_trailers(&mut self) -> Result<(), CodecError> {
+        if self.request.codec & (FLAG | note::FLAG) == 0 {
+            return Ok(());
+        }
+        if let Some(note) = note::split(&mut self.request.codec, &mut self.request.body.payload)? {
+            self.context = self.context.clone().with_note(note);
+        }
         if self.request.codec & FLAG == 0 {
             return Ok(());
         }
@@ -257,7 +266,7 @@ mod tests {
         let golden = b"value\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36\x00\xf0\x67\xaa\x0b\xa9\x02\xb7\x01";
         assert_eq!(payload, golden);
         let mut incoming = incoming(0x21, &payload);
-        incoming.take_trace().unwrap();
+        incoming.take_trailers().unwrap();
         assert_eq!((incoming.request.codec, &incoming.request.body.payload[..]), (1, &b"value"[..]));
         assert_eq!(incoming.context.trace().map(|trace| trace.to_string()).as_deref(), Some(TEXT));
     }
@@ -265,9 +274,9 @@ mod tests {
     #[test]
     fn a_peers_invalid_one_counts_as_absent_and_a_cut_one_is_an_error() {
         let mut zeros = incoming(0x21, &[0; BYTES + 2]);
-        zeros.take_trace().unwrap();
+        zeros.take_trailers().unwrap();
         assert_eq!((zeros.context.trace(), zeros.request.body.payload.len()), (None, 2));
-        assert!(incoming(0x21, &[1; BYTES - 1]).take_trace().is_err());
+        assert!(incoming(0x21, &[1; BYTES - 1]).take_trailers().is_err());
     }
 
     proptest! {
@@ -281,7 +290,7 @@ mod tests {
 
         #[test]
         fn garbage_never_panics(text: String, bytes: Vec<u8>, codec: u8) {
-            let _ = (text.parse::<TraceParent>(), incoming(codec, &bytes).take_trace());
+            let _ = (text.parse::<TraceParent>(), incoming(codec, &bytes).take_trailers());
         }
     }
 }

@@ -4,10 +4,15 @@
 //! and spans as torch does, and [`Profile::lanes`] lays them out for a timeline.
 #![forbid(unsafe_code)]
 
-// Reading order: what a profile is, who is below whom in it, what things are called, where they are drawn.
+// Reading order: what a profile is, how it comes to be, who is below whom in it, what things are called, where they are
+// drawn.
+pub mod model;
+
+mod offsets;
+mod record;
+
 pub mod label;
 pub mod lanes;
-pub mod model;
 mod tree;
 
 #[cfg(test)]
@@ -17,3 +22,4 @@ mod arbitrary;
 pub use crate::label::Labels;
 pub use crate::lanes::Lanes;
 pub use crate::model::Profile;
+pub use crate::record::{CALLS_KEPT_DEFAULT, InSpan, Profiling, Recorder, SpanGuard};

@@ -203,7 +203,7 @@ async fn unknown_on_the_callee(part: Part) -> Result<()> {
             ensure!(error.to_string().contains("also_codec"), "it names the remedy: {error}");
         }
         exchange(&worker, 1).await?;
-        let own = CallScope::new().codec(95).run(|| worker.rpc_async(1, turn, (Either::Number(1),)));
+        let own = CallScope::new().codec(79).run(|| worker.rpc_async(1, turn, (Either::Number(1),)));
         let error = own.await.err().context("a codec that is not here")?;
         ensure!(matches!(error.failure(), Some(Failure::Encode { .. })), "{error}");
     }

@@ -48,7 +48,13 @@ async fn places_that_nobody_waits_at_are_given_to_others() {
 #[tokio::test(start_paused = true)]
 async fn requests_of_no_team_are_refused() {
     let job = Job::new(3).await;
-    let head = |method| RequestHead { kind: Kind(0x1a), method, function: "all_gather", signature: "" };
+    let head = |method| RequestHead {
+        kind: Kind(0x1a),
+        method,
+        operation: "all_gather",
+        function: "all_gather",
+        signature: "",
+    };
     // Operation (count, line), time, value; as the wire has them.
     let join = |to: u32, members: Vec<u32>, tag: String| {
         let join = ((0_u64, (1_u8, members, tag)), 1_000_000_u64, None::<u8>);

@@ -75,7 +75,7 @@ impl Handler for FunctionHandler {
         };
         // What is seldom is apart, so that nothing is moved about for it.
         match &self.observers {
-            Some(observers) if observers.is_on() => self.serve_observed(observers, entry, incoming),
+            Some(observers) if observers.want(&incoming) => self.serve_observed(observers, entry, incoming),
             _ => self.serve(entry, incoming),
         }
     }

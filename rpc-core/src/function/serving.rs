@@ -43,7 +43,7 @@ impl Serving {
     /// The response that says what is wrong with it.
     #[inline]
     pub fn new(mut incoming: Incoming, codecs: Arc<Codecs>, place: &'static str) -> Result<Self, Response> {
-        incoming.take_trace().map_err(bad)?;
+        incoming.take_trailers().map_err(bad)?;
         let handles = match incoming.request.codec & aside::FLAG {
             0 => Vec::new(),
             _ => receive(&mut incoming, place)?,

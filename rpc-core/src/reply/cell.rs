@@ -17,8 +17,8 @@ use crate::aside;
 use crate::codec::CodecError;
 use crate::error::{Failure, HandlerRan};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
-use crate::message::Outcome;
-use crate::observe::Observed;
+use crate::message::{Outcome, Response};
+use crate::observe::{Observed, note};
 use crate::worker::WorkerId;
 
 #[derive(Default)]
@@ -39,8 +39,39 @@ struct Inner {
     /// Waits for the call to end.
     sent: Option<Box<dyn SentHandles>>,
     handles: Handles,
-    /// Waits for the call to end, for people, and tells it when it is dropped.
-    observed: Option<Box<Observed>>,
+    following: Following,
+}
+
+/// Who hears of the call, for people.
+#[derive(Default)]
+enum Following {
+    #[default]
+    Nobody,
+    /// The response has brought this note before it was known who follows the call.
+    Unclaimed(Box<Bytes>),
+    /// Waits for the call to end, or, if it has, for its result to be taken.
+    Observed(Box<Observed>),
+}
+
+impl Following {
+    /// As [`Option::take`].
+    fn take(&mut self) -> Option<Box<Observed>> {
+        match self {
+            Self::Nobody | Self::Unclaimed(_) => None,
+            Self::Observed(_) => match std::mem::take(self) {
+                Self::Observed(observed) => Some(observed),
+                Self::Nobody | Self::Unclaimed(_) => None,
+            },
+        }
+    }
+}
+
+/// What becomes of a call beside its result.
+pub(crate) struct Beside {
+    /// The handles in the response.
+    pub(crate) handles: Option<Received>,
+    /// Who wants to hear that the result is decoded.
+    pub(crate) observed: Option<Box<Observed>>,
 }
 
 enum State {
@@ -118,7 +149,7 @@ impl ReplyCell {
 
     /// Ends the call, or brings the response of one that has ended; returns whether it ends it.
     pub(crate) fn complete(&self, mut result: ReplyResult) -> bool {
-        let aside = split_aside(&mut result);
+        let Trailers { note, aside } = split_trailers(&mut result);
         let mut inner = self.inner.lock();
         // Received before the result shows, so that who sees the one finds the other.
         let handles = match aside {
@@ -129,6 +160,20 @@ impl ReplyCell {
                 Some(watch) => Handles::Received(MutexGuard::unlocked(&mut inner, || watch.receive(&aside))),
             },
         };
+        if matches!(inner.state, State::Pending(_))
+            && let Some(mut observed) = inner.following.take()
+        {
+            // Heard before the result shows, so that who takes it finds who wants to hear of that.
+            let note = note.as_deref();
+            let waits = MutexGuard::unlocked(&mut inner, || observed.has_ended(&result, note));
+            if waits {
+                inner.following = Following::Observed(observed);
+            } else {
+                MutexGuard::unlocked(&mut inner, || drop(observed));
+            }
+        } else if let Some(note) = note {
+            inner.following = Following::Unclaimed(Box::new(note));
+        }
         let State::Pending(waker) = &mut inner.state else {
             if let Handles::Unreceived(_) = &handles {
                 inner.handles = handles;
@@ -140,16 +185,11 @@ impl ReplyCell {
         };
         let waker = waker.take();
         let sent = inner.sent.take().map(|sent| (sent, failure_of(&result)));
-        let mut observed = inner.observed.take();
-        if let Some(observed) = &mut observed {
-            observed.note(&result);
-        }
         inner.state = State::Done(result);
         if !matches!(handles, Handles::None) {
             inner.handles = handles;
         }
         drop(inner);
-        drop(observed);
         // What a lost message sets going comes before what its caller does next.
         if let Some((sent, failure)) = sent {
             end(sent, failure.as_ref());
@@ -210,18 +250,26 @@ impl ReplyCell {
 
     /// See [`Reply::observe`](super::Reply::observe).
     pub(super) fn observe(&self, mut observed: Box<Observed>) {
-        let mut inner = self.inner.lock();
-        match &inner.state {
-            State::Pending(_) => {
-                inner.observed = Some(observed);
-                return;
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let waits = match &inner.state {
+            State::Pending(_) => true,
+            State::Done(result) => {
+                let note = match std::mem::take(&mut inner.following) {
+                    Following::Unclaimed(note) => Some(note),
+                    Following::Nobody | Following::Observed(_) => None,
+                };
+                observed.has_ended(result, note.as_ref().map(|note| &note[..]))
             }
-            State::Done(result) => observed.note(result),
             // Nobody has the reply but who calls this, before it is given away.
-            State::Taken(_) => {}
+            State::Taken(_) => false,
+        };
+        if waits {
+            inner.following = Following::Observed(observed);
+        } else {
+            drop(guard);
+            drop(observed);
         }
-        drop(inner);
-        drop(observed);
     }
 
     pub(super) fn take_handles(&self) -> Option<Received> {
@@ -229,19 +277,22 @@ impl ReplyCell {
     }
 
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<ReplyResult> {
-        self.poll_and(cx, |_| ()).map(|(result, ())| result)
+        self.poll_and(cx, |_, _| ()).map(|(result, ())| result)
     }
 
-    /// As [`poll`](Self::poll), with the handles in the response.
-    pub(super) fn poll_with_handles(&self, cx: &mut Context<'_>) -> Poll<(ReplyResult, Option<Received>)> {
-        self.poll_and(cx, Handles::take_received)
+    /// As [`poll`](Self::poll), with what there is beside the response.
+    pub(super) fn poll_with_beside(&self, cx: &mut Context<'_>) -> Poll<(ReplyResult, Beside)> {
+        self.poll_and(cx, |handles, following| Beside {
+            handles: handles.take_received(),
+            observed: following.take(),
+        })
     }
 
     #[inline]
     fn poll_and<R>(
         &self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&mut Handles) -> R,
+        take: impl FnOnce(&mut Handles, &mut Following) -> R,
     ) -> Poll<(ReplyResult, R)> {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
@@ -258,7 +309,7 @@ impl ReplyCell {
             }
             State::Done(result) => {
                 let failure = if watched { None } else { failure_of(result).map(Box::new) };
-                let taken = take(&mut inner.handles);
+                let taken = take(&mut inner.handles, &mut inner.following);
                 match std::mem::replace(&mut inner.state, State::Taken(failure)) {
                     State::Done(result) => Poll::Ready((result, taken)),
                     State::Pending(_) | State::Taken(_) => unreachable!("matched above, under the lock"),
@@ -277,19 +328,38 @@ fn end(sent: Box<dyn SentHandles>, failure: Option<&Failure>) {
     }
 }
 
-/// Takes the aside off a response that has one.
+/// What stands behind the value in a response.
+#[derive(Default)]
+struct Trailers {
+    note: Option<Bytes>,
+    aside: Option<Result<Bytes, CodecError>>,
+}
+
+/// Takes off a response what stands behind its value.
 #[inline]
-fn split_aside(result: &mut ReplyResult) -> Option<Result<Bytes, CodecError>> {
-    let response = result.as_mut().ok().filter(|response| response.codec & aside::FLAG != 0)?;
+fn split_trailers(result: &mut ReplyResult) -> Trailers {
+    match result {
+        Ok(response) if response.codec & (aside::FLAG | note::FLAG) != 0 => split(response),
+        _ => Trailers::default(),
+    }
+}
+
+fn split(response: &mut Response) -> Trailers {
+    // One that is none is nothing that the caller need hear of.
+    let note = note::split(&mut response.codec, &mut response.body.payload).unwrap_or_default();
+    if response.codec & aside::FLAG == 0 {
+        return Trailers { note, aside: None };
+    }
     let split = aside::split(response.codec, response.body.payload.clone());
     response.codec &= !aside::FLAG;
-    match split {
+    let aside = match split {
         Ok((_, payload, aside)) => {
             response.body.payload = payload;
             aside.map(Ok)
         }
         Err(error) => Some(Err(error)),
-    }
+    };
+    Trailers { note, aside }
 }
 
 /// Why the request counts as lost, if it does.

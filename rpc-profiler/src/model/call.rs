@@ -90,7 +90,7 @@ pub struct CallTimes {
     pub encoded: Option<Tick>,
     /// The system has taken the last byte of the request. Not known from every transport; the queue then counts as wire.
     pub written: Option<Tick>,
-    /// The callee has begun to read what the request came with.
+    /// The callee has read it, and looks for who serves it.
     pub arrived: Option<Tick>,
     /// The function has begun, arguments included.
     pub ran: Option<Tick>,
@@ -144,9 +144,9 @@ pub enum Stage {
     Encode,
     /// Until the system has taken the request: for a link, for what was queued before it, for company.
     Queue,
-    /// Until the callee has read it.
+    /// Until the callee has read it, and has handled what it read before.
     WireOut,
-    /// Until the function begins: for what was read before it, for arguments that are references, for a turn or a thread.
+    /// Until the function begins: for arguments that are references, for a turn or a thread.
     Wait,
     /// The function, with the decoding of its arguments and the encoding of its result.
     Run,

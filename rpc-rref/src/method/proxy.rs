@@ -43,7 +43,13 @@ impl<'a, T: 'static> Proxy<'a, T> {
         };
         let rref = handle.rref();
         let method = const { FunctionId::new(M::NAME, M::SIGNATURE).to_wire() };
-        let head = RequestHead { kind: METHOD, method, function: M::NAME, signature: M::SIGNATURE };
+        let head = RequestHead {
+            kind: METHOD,
+            method,
+            operation: "rref_rpc_async",
+            function: M::NAME,
+            signature: M::SIGNATURE,
+        };
         let used = Use::new(&registry, handle, M::BODY.access() == Access::Exclusive);
         let nested = M::BODY.access() == Access::Shared && used.is_nested();
         let to = rref.owner;
@@ -99,7 +105,13 @@ impl<'a, T: 'static> Proxy<'a, T> {
         let used = Use::new(&registry, handle, M::BODY.access() == Access::Exclusive);
         let nested = M::BODY.access() == Access::Shared && used.is_nested();
         let method = const { FunctionId::new(M::NAME, M::SIGNATURE).to_wire() };
-        let head = RequestHead { kind: CREATE_BY_METHOD, method, function: M::NAME, signature: M::SIGNATURE };
+        let head = RequestHead {
+            kind: CREATE_BY_METHOD,
+            method,
+            operation: "rref_remote",
+            function: M::NAME,
+            signature: M::SIGNATURE,
+        };
         registry
             .create(registry.client(), rref.owner, head, Some((handle, nested)), &args, place)
             .map(RRef::new_of)

@@ -83,7 +83,13 @@ impl Registry {
             }
         };
         let method = const { FunctionId::new(F::NAME, F::SIGNATURE).to_wire() };
-        let head = RequestHead { kind: CREATE, method, function: F::NAME, signature: F::SIGNATURE };
+        let head = RequestHead {
+            kind: CREATE,
+            method,
+            operation: "rpc_remote",
+            function: F::NAME,
+            signature: F::SIGNATURE,
+        };
         self.create(client, to, head, None, &args, place).map(RRef::new_of)
     }
 

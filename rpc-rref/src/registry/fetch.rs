@@ -36,12 +36,30 @@ struct FetchAside {
 impl Registry {
     /// Asks the owner for a copy.
     pub(crate) fn fetch<T: DeserializeOwned>(&self, handle: &Arc<Handle>) -> RpcFuture<T> {
-        self.ask(handle, RequestHead { kind: FETCH, method: VALUE, function: "to_here", signature: "" })
+        self.ask(
+            handle,
+            RequestHead {
+                kind: FETCH,
+                method: VALUE,
+                operation: "rref_to_here",
+                function: "to_here",
+                signature: "",
+            },
+        )
     }
 
     /// Asks the owner whether the value has been made.
     pub(crate) fn ask_created(&self, handle: &Arc<Handle>) -> RpcFuture<()> {
-        self.ask(handle, RequestHead { kind: FETCH, method: CREATED, function: "created", signature: "" })
+        self.ask(
+            handle,
+            RequestHead {
+                kind: FETCH,
+                method: CREATED,
+                operation: "rref_created",
+                function: "created",
+                signature: "",
+            },
+        )
     }
 
     fn ask<T: DeserializeOwned>(&self, handle: &Arc<Handle>, head: RequestHead) -> RpcFuture<T> {

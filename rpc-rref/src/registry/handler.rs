@@ -50,7 +50,7 @@ impl Handler for ReferenceHandler {
             }
             _ => {}
         }
-        if let Err(error) = incoming.take_trace() {
+        if let Err(error) = incoming.take_trailers() {
             return Served::Now(Response::failed(Outcome::BadArguments, &[&error.to_string()]));
         }
         let Incoming { from, mut request, context, link } = incoming;
@@ -73,7 +73,7 @@ impl Handler for ReferenceHandler {
         };
         let observers = registry.client().observers();
         // Its name is looked up once more if somebody wants to know, and not at all otherwise.
-        match observers.is_on().then(|| registry.function_of(self.kind, incoming.request.method)) {
+        match observers.want(&incoming).then(|| registry.function_of(self.kind, incoming.request.method)) {
             Some(Some(function)) => observers.serve(incoming, function, serve),
             _ => serve(incoming),
         }

@@ -350,7 +350,7 @@ async fn a_request_in_an_unknown_codec_is_refused_and_leaks_nothing() {
     for mut unknown in
         [request(FETCH, 0, &(), &fetch), request(METHOD, method_id("Counter::add"), &(1_u64,), &method)]
     {
-        unknown.codec = 95 | rpc_core::aside::FLAG;
+        unknown.codec = 79 | rpc_core::aside::FLAG;
         assert_eq!(send(&refs, 1, 0, unknown).await.outcome, Outcome::UnknownCodec);
     }
     all_is_well(&refs, &at_1, 0).await;

@@ -1,0 +1,99 @@
+//! [`MakingCall`]: a call that this worker makes.
+
+use std::sync::Arc;
+
+use rpc_core::{Body, FollowedCall, MadeCall};
+
+use super::log::Origin;
+use super::notes::{self, RequestNote, ResponseNote};
+use super::recorder::Recorder;
+use super::serving::Within;
+use crate::model::{Call, NameId, Tick, Traffic};
+
+/// What is known of a call so far. Recorded when it is dropped, if it has been sent.
+pub(super) struct MakingCall {
+    recorder: Arc<Recorder>,
+    within: Option<Arc<Within>>,
+    call: Call,
+    operation: &'static str,
+    function: &'static str,
+    outcome: &'static str,
+    /// What the callee has told.
+    note: Option<ResponseNote>,
+}
+
+impl MakingCall {
+    pub(super) fn begin(
+        recorder: &Arc<Recorder>,
+        within: Option<Arc<Within>>,
+        call: &FollowedCall<'_>,
+    ) -> Self {
+        let FollowedCall { worker, peer, operation, function, .. } = *call;
+        let unnamed = NameId(0);
+        let mut made = Call::new(recorder.next_id(), worker.id.0, peer.id.0, unnamed, unnamed, unnamed);
+        (made.parent, made.depth) = recorder.place(within.as_deref());
+        made.times.began = Some(recorder.now());
+        let recorder = Arc::clone(recorder);
+        Self { recorder, within, call: made, operation, function, outcome: "given_up", note: None }
+    }
+}
+
+impl MadeCall for MakingCall {
+    fn encoded(&mut self, bytes: u64, parts: usize, note: &mut Vec<u8>) {
+        self.call.request = traffic(bytes, parts);
+        notes::write(&RequestNote { id: self.call.id, depth: self.call.depth }, note);
+        self.call.times.encoded = Some(self.recorder.now());
+    }
+
+    fn ended(&mut self, outcome: &'static str, response: Option<&Body>, note: Option<&[u8]>) {
+        self.call.times.answered = Some(self.recorder.now());
+        self.outcome = outcome;
+        self.call.response = response.map_or_else(Traffic::default, traffic_of);
+        self.note = note.and_then(notes::read);
+        if let Some(ResponseNote { arrived_unix_ns, wait_ns, run_ns, .. }) = self.note {
+            // Saturating: whatever the peer says stays a time.
+            let ran = arrived_unix_ns.saturating_add(wait_ns);
+            self.call.times.arrived = Some(Tick::from_unix_ns(arrived_unix_ns));
+            self.call.times.ran = Some(Tick::from_unix_ns(ran));
+            self.call.times.replied = Some(Tick::from_unix_ns(ran.saturating_add(run_ns)));
+        }
+    }
+
+    fn taken(&mut self) {
+        self.call.times.decoded = Some(self.recorder.now());
+    }
+}
+
+impl Drop for MakingCall {
+    fn drop(&mut self) {
+        if self.call.times.answered.is_none() {
+            return;
+        }
+        let Self { call, operation, function, outcome, .. } = self;
+        let nested = self.note.as_ref().and_then(|note| note.gathered.as_deref());
+        if let Some(within) = &self.within {
+            within.gather(|gathered| {
+                gathered.add_call(call, operation, function, outcome);
+                nested.into_iter().for_each(|nested| gathered.add(nested));
+            });
+        }
+        let origin = match self.within {
+            Some(_) => Origin::MadeInHandler,
+            None => Origin::Made,
+        };
+        self.recorder.record(origin, |log| {
+            log.add_call(call, origin, operation, function, outcome);
+            if let Some(nested) = nested {
+                log.import(origin, nested, call.from);
+            }
+        });
+    }
+}
+
+pub(super) fn traffic_of(body: &Body) -> Traffic {
+    traffic(body.len_bytes(), body.parts.len())
+}
+
+fn traffic(bytes: u64, parts: usize) -> Traffic {
+    Traffic { bytes, parts: u16::try_from(parts).unwrap_or(u16::MAX) }
+}

@@ -1,0 +1,150 @@
+//! [`SpanGuard`], [`InSpan`]: spans of the user's own.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::ambient::Ambient;
+use super::log::Origin;
+use super::recorder::Recorder;
+use super::serving::Within;
+use crate::model::{NameId, Span};
+
+/// A piece of work that is under way on this thread. It ends when this is dropped.
+///
+/// Not `Send`, so that it cannot be held across an await in a task that changes threads: use
+/// [`Recorder::record_future`] there.
+#[must_use = "a span ends when this is dropped"]
+pub struct SpanGuard {
+    open: Option<Open>,
+    outer: Option<Ambient>,
+    /// It is of this thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl SpanGuard {
+    /// One of which nothing is recorded.
+    pub(super) const OFF: Self = Self { open: None, outer: None, _thread: PhantomData };
+
+    pub(super) fn enter(open: Open) -> Self {
+        let outer = Ambient::replace(Some(open.ambient));
+        Self { open: Some(open), outer, _thread: PhantomData }
+    }
+}
+
+impl Drop for SpanGuard {
+    fn drop(&mut self) {
+        if self.open.take().is_some() {
+            Ambient::replace(self.outer);
+        }
+    }
+}
+
+impl std::fmt::Debug for SpanGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.open.as_ref().map(|open| &open.name);
+        f.debug_tuple("SpanGuard").field(&name).finish()
+    }
+}
+
+/// A span that has not ended. Recorded when it is dropped.
+pub(super) struct Open {
+    recorder: Arc<Recorder>,
+    within: Option<Arc<Within>>,
+    ambient: Ambient,
+    span: Span,
+    name: Cow<'static, str>,
+}
+
+impl Open {
+    pub(super) fn begin(
+        recorder: &Arc<Recorder>,
+        within: Option<Arc<Within>>,
+        name: Cow<'static, str>,
+    ) -> Self {
+        let (id, began) = (recorder.next_id(), recorder.now());
+        let mut span = Span::new(id, recorder.rank(), NameId(0), began, began);
+        (span.parent, span.depth) = recorder.place(within.as_deref());
+        let ambient = Ambient {
+            recorder: recorder.number(),
+            within: within.as_ref().map(|within| within.id),
+            span: id,
+            depth: span.depth,
+        };
+        Self { recorder: Arc::clone(recorder), within, ambient, span, name }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.span.ended = self.recorder.now();
+        let (span, name) = (self.span, &*self.name);
+        let origin = match &self.within {
+            Some(within) => {
+                within.gather(|gathered| gathered.add_span(&span, name));
+                Origin::MadeInHandler
+            }
+            None => Origin::Made,
+        };
+        self.recorder.record(origin, |log| {
+            let name = log.names.id(name);
+            log.spans.push(origin, Span { name, ..span });
+        });
+    }
+}
+
+/// A future whose work is a span, from its first poll to its end.
+#[must_use = "futures do nothing unless polled"]
+pub struct InSpan<F> {
+    future: Pin<Box<F>>,
+    /// Begins with the first poll.
+    begin: Option<Begin>,
+    open: Option<Open>,
+}
+
+type Begin = Box<dyn FnOnce() -> Option<Open> + Send>;
+
+impl<F> InSpan<F> {
+    pub(super) fn new(future: F, begin: impl FnOnce() -> Option<Open> + Send + 'static) -> Self {
+        Self { future: Box::pin(future), begin: Some(Box::new(begin)), open: None }
+    }
+}
+
+/// Cancel-safe as the future is: dropped, its span ends.
+impl<F: Future> Future for InSpan<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { future, begin, open } = &mut *self;
+        if let Some(begin) = begin.take() {
+            *open = begin();
+        }
+        let Some(entered) = open else { return future.as_mut().poll(cx) };
+        let polled = {
+            let _outer = Restore(Ambient::replace(Some(entered.ambient)));
+            future.as_mut().poll(cx)
+        };
+        if polled.is_ready() {
+            *open = None;
+        }
+        polled
+    }
+}
+
+impl<F> std::fmt::Debug for InSpan<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InSpan").finish_non_exhaustive()
+    }
+}
+
+/// Puts back in which span the thread was, also when a poll unwinds.
+struct Restore(Option<Ambient>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        Ambient::replace(self.0);
+    }
+}
