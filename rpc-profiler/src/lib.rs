@@ -25,4 +25,6 @@ mod arbitrary;
 pub use crate::label::Labels;
 pub use crate::lanes::Lanes;
 pub use crate::model::Profile;
-pub use crate::record::{CALLS_KEPT_DEFAULT, InSpan, Profiling, Recorder, SpanGuard};
+pub use crate::record::{
+    CALLS_KEPT_DEFAULT, InSpan, Profiling, Recorder, SpanGuard, record_function, record_future,
+};

@@ -145,6 +145,7 @@
 //! - **`tls`** (default): certificates and encryption, which addresses other than loopback need ([`Security`]).
 //! - **`json`**, **`messagepack`**: codecs beside postcard. See [above](#codecs).
 //! - **`metrics`**: `Metrics`, which counts calls, links and references for the `metrics` facade.
+//! - **`profiler`** (default): [`Worker::profile`].
 //! - **`ndarray`**: conversions between [`Tensor`] and `ndarray` arrays that share the bytes.
 //!
 //! # TCP or QUIC
@@ -195,6 +196,9 @@ mod security;
 #[cfg(feature = "collectives")]
 mod together;
 
+#[cfg(feature = "profiler")]
+mod profile;
+
 pub mod prelude;
 
 // The public interface is:
@@ -216,6 +220,8 @@ pub use rpc_core::{
     WorkerInfo, WorkerName,
 };
 pub use rpc_macros::{function, methods};
+#[cfg(feature = "profiler")]
+pub use rpc_profiler::{self, Profile, Profiling, record_function, record_future};
 pub use rpc_rendezvous::MemoryStore;
 pub use rpc_rref::method::RemoteMethods;
 pub use rpc_rref::{Leak, LeakPolicy, RRef, RRefList, Registry, WeakRRef};

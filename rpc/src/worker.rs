@@ -139,6 +139,9 @@ impl Worker {
             }),
         });
         let shared = Arc::clone(&stay.shared);
+        // Nobody else can have set a follower: the client is new.
+        #[cfg(feature = "profiler")]
+        let _ = rpc_profiler::Recorder::start(&client);
         let host: Arc<dyn Host> = Arc::clone(&shared) as _;
         let host = Arc::downgrade(&host);
         #[cfg(feature = "collectives")]

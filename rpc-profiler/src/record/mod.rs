@@ -31,7 +31,7 @@ mod span_guard;
 
 pub use self::profiling::Profiling;
 pub use self::recorder::{CALLS_KEPT_DEFAULT, Recorder};
-pub use self::span_guard::{InSpan, SpanGuard};
+pub use self::span_guard::{InSpan, SpanGuard, record_function, record_future};
 
 #[cfg(test)]
 mod tests;

@@ -55,6 +55,9 @@ impl Recorder {
     /// As [`start`](Self::start), for a worker that keeps the last `calls` calls, and as many spans, for the profiles that
     /// are under way. What they need is allocated as it comes, and given back when nobody profiles any more.
     pub fn start_keeping(client: &Client, calls: usize) -> Option<Arc<Self>> {
+        if let Some(recorder) = Self::of(client) {
+            return Some(recorder);
+        }
         Self::start_with(client, calls, Clock::new())
     }
 
@@ -119,7 +122,7 @@ impl Recorder {
         InSpan::new(future, move || recorder.open(|| name))
     }
 
-    fn open(self: &Arc<Self>, name: impl FnOnce() -> Cow<'static, str>) -> Option<Open> {
+    pub(super) fn open(self: &Arc<Self>, name: impl FnOnce() -> Cow<'static, str>) -> Option<Open> {
         let context = CallContext::current();
         let within = context.as_ref().and_then(CallContext::within).and_then(within_of);
         self.is_wanted(within.as_deref()).then(|| Open::begin(self, within, name()))

@@ -13,6 +13,27 @@ use super::recorder::Recorder;
 use super::serving::Within;
 use crate::model::{NameId, Span};
 
+/// A span called `name` in the handler that runs here, until the guard is dropped; nothing outside of handlers. See
+/// [`Recorder::record_function`].
+///
+/// ```
+/// # use rpc_profiler::record_function;
+/// fn gradient(batch: &[f32]) -> f32 {
+///     let _span = record_function("gradient"); // shows below the call, in the profile of whoever called
+///     batch.iter().sum()
+/// }
+/// # assert_eq!(gradient(&[1.0, 2.0]), 3.0);
+/// ```
+pub fn record_function(name: impl Into<Cow<'static, str>>) -> SpanGuard {
+    Recorder::current().map_or(SpanGuard::OFF, |recorder| recorder.record_function(name))
+}
+
+/// As [`record_function`], for `future`: from its first poll, whose handler counts, until it has ended.
+pub fn record_future<F: Future>(name: impl Into<Cow<'static, str>>, future: F) -> InSpan<F> {
+    let name = name.into();
+    InSpan::new(future, move || Recorder::current()?.open(|| name))
+}
+
 /// A piece of work that is under way on this thread. It ends when this is dropped.
 ///
 /// Not `Send`, so that it cannot be held across an await in a task that changes threads: use
