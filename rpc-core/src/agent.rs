@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::function::BoxFuture;
 use crate::info::AgentInfo;
 use crate::message::{Body, Kind, Request, Response};
+use crate::observe::WriteMark;
 use crate::reply::Reply;
 use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
 use crate::worker::{Group, WorkerId};
@@ -44,6 +45,12 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     /// ([`Promise::give_up`](crate::Promise::give_up)) or a cancellation, completes its promise all the same: if it
     /// is dropped, the [handles](crate::handles) in it stay pinned by the callee until the link goes.
     fn send(&self, to: WorkerId, request: Request) -> Reply;
+
+    /// As [`send`](Self::send), and tells `mark` when the request is written. The default does not.
+    fn send_marked(&self, to: WorkerId, request: Request, mark: WriteMark) -> Reply {
+        let _ = mark;
+        self.send(to, request)
+    }
 
     /// Has `handler` serve all requests of `kind`; it replaces the one that was there.
     fn serve(&self, kind: Kind, handler: Arc<dyn Handler>);

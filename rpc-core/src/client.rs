@@ -16,7 +16,7 @@ use crate::function::{FunctionId, Gates, RemoteFunction};
 use crate::future::{CallInfo, Callee, RpcFuture};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::{Body, Kind, Request};
-use crate::observe::Observers;
+use crate::observe::{Observed, Observers};
 use crate::reply::Reply;
 use crate::trace::{self, TraceParent};
 use crate::worker::{Target, WorkerId, WorkerName};
@@ -333,10 +333,11 @@ impl Client {
             codec = call.is_encoded(codec, &mut payload, &parts);
         }
         let body = Body { payload: payload.into(), parts };
-        let reply = self.shared.agent.send(to, Request { kind, method, codec, timeout, body });
-        if let Some(call) = observed {
-            reply.observe(call);
-        }
+        let request = Request { kind, method, codec, timeout, body };
+        let reply = match observed {
+            None => self.shared.agent.send(to, request),
+            Some(call) => self.send_observed(to, request, call),
+        };
         match (self.shared.desk.get(), sent) {
             // If it goes away, what was sent is told by its own desk, and handles that arrive are refused.
             (Some(desk), sent) => reply.watch_by(Weak::clone(desk), to, function, sent),
@@ -346,6 +347,18 @@ impl Client {
         if let Some(context) = context {
             context.adopt(reply.cell());
         }
+        reply
+    }
+}
+
+impl Client {
+    #[cold]
+    fn send_observed(&self, to: WorkerId, request: Request, call: Box<Observed>) -> Reply {
+        let reply = match call.mark() {
+            None => self.shared.agent.send(to, request),
+            Some(mark) => self.shared.agent.send_marked(to, request, mark),
+        };
+        reply.observe(call);
         reply
     }
 }

@@ -25,6 +25,7 @@ use std::task::{Context, Poll};
 use crate::error::Violation;
 use crate::function::BoxFuture;
 use crate::message::Body;
+use crate::observe::WriteMark;
 use crate::security::Fingerprint;
 use crate::wire::Header;
 use crate::worker::Group;
@@ -110,6 +111,16 @@ pub trait LinkSender: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`LinkClosed`] if the link is down; the frame was dropped.
     fn send(&self, frame: Frame, flush: Flush) -> Result<(), LinkClosed>;
+
+    /// As [`send`](Self::send), and tells `mark` when the system has taken the frame, or all that was queued before and
+    /// with it. The default does not.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    fn send_marked(&self, frame: Frame, flush: Flush, mark: WriteMark) -> Result<(), LinkClosed> {
+        let _ = mark;
+        self.send(frame, flush)
+    }
 
     /// Writes what is queued.
     fn flush(&self);

@@ -98,6 +98,7 @@ mod queue;
 
 mod flusher;
 mod link;
+mod marks;
 mod sender;
 mod vigil;
 

@@ -21,11 +21,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use rpc_core::framing::Batch;
-use rpc_core::{Close, Flush, Frame, LinkClosed, LinkError};
+use rpc_core::{Close, Flush, Frame, LinkClosed, LinkError, WriteMark};
 use tokio::sync::{Notify, watch};
 
 use crate::bounds::{INLINE_WRITE_BYTES, SLICES_MAX};
 use crate::channel::Channel;
+use crate::marks::Marks;
 use crate::queue::Queue;
 use crate::stream::WriteHalf;
 
@@ -53,6 +54,8 @@ struct WriteState {
     batch: Batch,
     writer: Writer,
     phase: Phase,
+    /// Of frames that are queued.
+    marks: Marks,
     /// Why the link is closed, if not by request.
     failure: Option<LinkError>,
 }
@@ -114,6 +117,7 @@ impl Shared {
                 batch: Batch::default(),
                 writer: Writer::Idle,
                 phase: Phase::Open,
+                marks: Marks::default(),
                 failure: None,
             }),
             queued: AtomicU64::new(0),
@@ -148,6 +152,15 @@ impl Shared {
     }
 
     pub(crate) fn send(&self, frame: Frame, flush: Flush) -> Result<(), LinkClosed> {
+        self.send_with(frame, flush, None)
+    }
+
+    pub(crate) fn send_marked(&self, frame: Frame, flush: Flush, mark: WriteMark) -> Result<(), LinkClosed> {
+        self.send_with(frame, flush, Some(mark))
+    }
+
+    #[inline]
+    fn send_with(&self, frame: Frame, flush: Flush, mark: Option<WriteMark>) -> Result<(), LinkClosed> {
         let mut state = self.write.lock();
         if state.phase != Phase::Open {
             drop(state);
@@ -155,6 +168,9 @@ impl Shared {
         }
         let bytes = state.queue.push(frame);
         self.set_queued(self.queued_bytes() + bytes);
+        if let Some(mark) = mark {
+            state.marks.add(self.queued_bytes(), mark);
+        }
         match flush {
             Flush::Now => self.write_as_caller(state),
             Flush::Later => {}
@@ -265,6 +281,9 @@ impl Shared {
             if batch.is_empty() {
                 let uncounted = state.queue.refill(&mut batch);
                 self.set_queued(self.queued_bytes() + uncounted);
+                if !state.marks.is_empty() {
+                    state.marks.delayed(uncounted);
+                }
                 if batch.is_empty() && state.phase == Phase::Draining {
                     self.channel.end();
                 }
@@ -290,6 +309,9 @@ impl Shared {
             match written {
                 Ok(len) => {
                     self.set_queued(self.queued_bytes() - len as u64);
+                    if !state.marks.is_empty() {
+                        state.marks.written(len as u64);
+                    }
                     left -= len;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Turn::Blocked,
@@ -321,6 +343,7 @@ impl Shared {
             state.failure = failure;
             state.queue = Queue::new();
             state.batch = Batch::default();
+            state.marks = Marks::default();
             self.set_queued(0);
         }
         if by_request {

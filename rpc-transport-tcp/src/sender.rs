@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rpc_core::{BoxFuture, Close, Flush, Frame, LinkClosed, LinkSender};
+use rpc_core::{BoxFuture, Close, Flush, Frame, LinkClosed, LinkSender, WriteMark};
 
 use crate::link::Shared;
 
@@ -19,6 +19,10 @@ impl TcpSender {
 impl LinkSender for TcpSender {
     fn send(&self, frame: Frame, flush: Flush) -> Result<(), LinkClosed> {
         self.0.send(frame, flush)
+    }
+
+    fn send_marked(&self, frame: Frame, flush: Flush, mark: WriteMark) -> Result<(), LinkClosed> {
+        self.0.send_marked(frame, flush, mark)
     }
 
     fn flush(&self) {

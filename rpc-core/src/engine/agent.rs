@@ -14,6 +14,7 @@ use crate::error::Failure;
 use crate::function::BoxFuture;
 use crate::info::AgentInfo;
 use crate::message::{Body, Kind, Request};
+use crate::observe::WriteMark;
 use crate::reply::Reply;
 use crate::shutdown::{Shutdown, ShutdownError, ShutdownReport};
 use crate::transport::{Close, Link, Transport};
@@ -59,6 +60,28 @@ impl TransportAgent {
         let expiring = shared.spawn(timer::run(timer::CloseOnDrop(Arc::clone(&shared))));
         shared.tasks.lock().push(expiring);
         Ok(Self { shared })
+    }
+}
+
+impl TransportAgent {
+    #[inline]
+    fn send_with(&self, to: WorkerId, request: Request, mark: Option<WriteMark>) -> Reply {
+        let shared = &self.shared;
+        if shared.is_closed() {
+            return Reply::ready(Err(Failure::ShutDown));
+        }
+        if request.kind.0 < Kind::REQUEST_FIRST {
+            return Reply::ready(Err(Failure::UnknownKind));
+        }
+        if let Some(failure) = shared.too_large(&request.body) {
+            return Reply::ready(Err(failure));
+        }
+        let Some(peer) = shared.peer(to) else {
+            let known: Vec<_> =
+                shared.group.members().iter().map(|member| member.info.name.clone()).collect();
+            return Reply::ready(Err(Failure::unknown_worker(&known)));
+        };
+        if to == shared.id { peer.send_to_self(shared, request) } else { peer.send(shared, request, mark) }
     }
 }
 
@@ -119,22 +142,11 @@ impl Agent for TransportAgent {
     }
 
     fn send(&self, to: WorkerId, request: Request) -> Reply {
-        let shared = &self.shared;
-        if shared.is_closed() {
-            return Reply::ready(Err(Failure::ShutDown));
-        }
-        if request.kind.0 < Kind::REQUEST_FIRST {
-            return Reply::ready(Err(Failure::UnknownKind));
-        }
-        if let Some(failure) = shared.too_large(&request.body) {
-            return Reply::ready(Err(failure));
-        }
-        let Some(peer) = shared.peer(to) else {
-            let known: Vec<_> =
-                shared.group.members().iter().map(|member| member.info.name.clone()).collect();
-            return Reply::ready(Err(Failure::unknown_worker(&known)));
-        };
-        if to == shared.id { peer.send_to_self(shared, request) } else { peer.send(shared, request) }
+        self.send_with(to, request, None)
+    }
+
+    fn send_marked(&self, to: WorkerId, request: Request, mark: WriteMark) -> Reply {
+        self.send_with(to, request, Some(mark))
     }
 
     fn serve(&self, kind: Kind, handler: Arc<dyn Handler>) {

@@ -216,6 +216,7 @@ fn send_ask(shared: &Arc<Shared>, to: WorkerId, ask: &Ask, answers: mpsc::Sender
             timeout: Some(ASK_TIMEOUT),
             body: Body::new(payload),
         },
+        None,
     );
     shared.spawn(async move {
         // The channel closes when the shutdown has ended without this answer.

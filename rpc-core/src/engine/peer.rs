@@ -14,9 +14,10 @@ use super::shared::Shared;
 use crate::agent::PeerEvent;
 use crate::error::{Failure, HandlerRan};
 use crate::message::{Kind, Outcome, Request, Response};
+use crate::observe::WriteMark;
 use crate::proto::links::Links;
 use crate::reply::{CallControl, Promise, Reply};
-use crate::transport::{Close, Flush, Frame, LinkSender};
+use crate::transport::{Close, Flush, Frame, LinkClosed, LinkSender};
 use crate::wire::{Header, frame};
 use crate::worker::{Member, WorkerId};
 
@@ -56,17 +57,17 @@ pub(super) enum Phase {
 /// Requests that wait for a link.
 #[derive(Default)]
 pub(super) struct Waiting {
-    frames: VecDeque<Frame>,
+    frames: VecDeque<(Frame, Option<WriteMark>)>,
     bytes: u64,
     /// How many of the frames are of control kinds.
     control: usize,
 }
 
 impl Waiting {
-    fn push(&mut self, frame: Frame) {
+    fn push(&mut self, frame: Frame, mark: Option<WriteMark>) {
         self.bytes += frame.body.len_bytes();
         self.control += usize::from(Kind(frame.header.kind).is_control());
-        self.frames.push_back(frame);
+        self.frames.push_back((frame, mark));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -91,7 +92,12 @@ impl Peer {
     }
 
     /// Sends a request, dialling first if there is no link.
-    pub(super) fn send(self: &Arc<Self>, shared: &Arc<Shared>, request: Request) -> Reply {
+    pub(super) fn send(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        request: Request,
+        mark: Option<WriteMark>,
+    ) -> Reply {
         let (mut call, reply) = self.new_call(&request);
         let (deadline, kind) = (call.deadline, call.kind);
         let mut state = self.state.lock();
@@ -125,14 +131,14 @@ impl Peer {
                 // A lone request is written here and now; one in company leaves with the others. Nobody waits for
                 // those of control kinds, and often there is company in a moment.
                 let flush = if alone && !kind.is_control() { Flush::Now } else { Flush::Soon };
-                if link.send(frame, flush).is_err() {
+                if send_on(&*link, frame, flush, mark).is_err() {
                     self.link_down(shared, number, "the link closed while sending");
                 }
             }
-            Phase::Dialing(waiting) => waiting.push(frame),
+            Phase::Dialing(waiting) => waiting.push(frame, mark),
             Phase::Idle => {
                 let mut waiting = Waiting::default();
-                waiting.push(frame);
+                waiting.push(frame, mark);
                 state.phase = Phase::Dialing(waiting);
                 state.links.set_dialing(true);
                 drop(state);
@@ -231,15 +237,15 @@ impl Peer {
         self.running.lock().begin(number);
         if let Phase::Dialing(waiting) = before {
             let mut calls = self.calls.lock();
-            for frame in waiting.frames {
+            for (frame, mark) in waiting.frames {
                 // One that was given up meanwhile is not sent: its handler never runs.
                 let Some(call) = calls.get_mut(frame.header.call) else { continue };
                 (call.link, call.told) = (number, call.deadline);
                 let budget_us =
                     budget_us(call.deadline.map(|at| at.saturating_duration_since(Instant::now())));
                 // A link that is down already is noticed by its reader, which fails these calls.
-                let _ =
-                    link.send(Frame { header: Header { budget_us, ..frame.header }, ..frame }, Flush::Later);
+                let frame = Frame { header: Header { budget_us, ..frame.header }, ..frame };
+                let _ = send_on(&*link, frame, Flush::Later, mark);
             }
             drop(calls);
             link.flush();
@@ -294,7 +300,7 @@ impl Peer {
         };
         let mut calls = self.calls.lock();
         let failed: Vec<_> =
-            waiting.frames.iter().filter_map(|frame| calls.remove(frame.header.call)).collect();
+            waiting.frames.iter().filter_map(|(frame, _)| calls.remove(frame.header.call)).collect();
         drop(calls);
         self.fail(shared, failed, || failure.clone());
         self.changed.notify_waiters();
@@ -448,6 +454,19 @@ impl CallControl for Peer {
         if let Some(shared) = self.shared.upgrade() {
             shared.timer.watch(deadline);
         }
+    }
+}
+
+#[inline]
+fn send_on(
+    link: &dyn LinkSender,
+    frame: Frame,
+    flush: Flush,
+    mark: Option<WriteMark>,
+) -> Result<(), LinkClosed> {
+    match mark {
+        None => link.send(frame, flush),
+        Some(mark) => link.send_marked(frame, flush, mark),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::message::{Body, Kind};
 use crate::worker::WorkerInfo;
 
@@ -49,9 +51,16 @@ pub trait MadeCall: Send {
     /// is no longer than 65,535 bytes.
     fn encoded(&mut self, bytes: u64, parts: usize, note: &mut Vec<u8>);
 
-    /// It has ended for who made it: `outcome` as in [`CallEnd`](crate::CallEnd), with a response or not. `note` is what
-    /// the [`ServedCall`] has sent, which may be anything: it comes from a peer.
-    fn ended(&mut self, outcome: &'static str, response: Option<&Body>, note: Option<&[u8]>);
+    /// It has ended for who made it: `outcome` as in [`CallEnd`](crate::CallEnd), with a response or not. The request was
+    /// `written` then, if that is known. `note` is what the [`ServedCall`] has sent, which may be anything: it comes from a
+    /// peer.
+    fn ended(
+        &mut self,
+        outcome: &'static str,
+        response: Option<&Body>,
+        written: Option<Instant>,
+        note: Option<&[u8]>,
+    );
 
     /// Its result has been decoded for who waited.
     fn taken(&mut self);

@@ -17,12 +17,14 @@ pub(crate) mod note;
 mod observed;
 mod observers;
 mod outcome;
+mod write_mark;
 
 use std::time::Duration;
 
 pub use self::follow::{FollowedCall, Follower, MadeCall, ServedCall, Within};
 pub(crate) use self::observed::Observed;
 pub use self::observers::Observers;
+pub use self::write_mark::WriteMark;
 use crate::message::Kind;
 use crate::worker::WorkerInfo;
 

@@ -12,7 +12,7 @@ use tracing::{Span, field};
 use super::follow::{FollowedCall, MadeCall, ServedCall};
 use super::observers::Observers;
 use super::outcome::{failure_name, outcome_name};
-use super::{CALLS_TARGET, CallEnd, CallObserver, ObservedCall, note};
+use super::{CALLS_TARGET, CallEnd, CallObserver, ObservedCall, WriteMark, note};
 use crate::agent::Served;
 use crate::function::BoxFuture;
 use crate::message::{Kind, Response};
@@ -35,6 +35,8 @@ pub(crate) struct Observed {
     began: Instant,
     span: Span,
     told: Told,
+    /// Of a call that is followed on the caller.
+    mark: Option<WriteMark>,
 }
 
 /// On which side, and what follows it there.
@@ -63,8 +65,9 @@ impl Observed {
             }
         };
         let observers = Arc::clone(observers);
+        let mark = matches!(side, Side::Caller(Some(_))).then(WriteMark::default);
         let (call, request_bytes, began, told) = (0, 0, Instant::now(), Told::Nothing);
-        Self { observers, peer: peer.id, kind, function, side, call, request_bytes, began, span, told }
+        Self { observers, peer: peer.id, kind, function, side, call, request_bytes, began, span, told, mark }
     }
 
     /// Its arguments are encoded: appends to them what travels to who follows it there, and returns the codec to go with
@@ -78,6 +81,11 @@ impl Observed {
             }
             _ => codec,
         }
+    }
+
+    /// Learns when the request is written.
+    pub(crate) fn mark(&self) -> Option<WriteMark> {
+        self.mark.clone()
     }
 
     /// It has its number.
@@ -105,7 +113,7 @@ impl Observed {
         let bytes = response.map_or(0, |body| body.len_bytes());
         let is_followed = match &mut self.side {
             Side::Caller(Some(made)) => {
-                made.ended(outcome, response, note);
+                made.ended(outcome, response, self.mark.as_ref().and_then(WriteMark::at), note);
                 true
             }
             _ => false,

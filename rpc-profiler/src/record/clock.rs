@@ -28,7 +28,11 @@ impl Clock {
     }
 
     pub(super) fn now(&self) -> Tick {
-        let since = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.tick(Instant::now())
+    }
+
+    pub(super) fn tick(&self, at: Instant) -> Tick {
+        let since = u64::try_from((at - self.began).as_nanos()).unwrap_or(u64::MAX);
         Tick::from_unix_ns(self.began_unix_ns.saturating_add(since))
     }
 }

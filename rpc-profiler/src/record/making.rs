@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rpc_core::{Body, FollowedCall, MadeCall};
+use tokio::time::Instant;
 
 use super::log::Origin;
 use super::notes::{self, RequestNote, ResponseNote};
@@ -45,8 +46,15 @@ impl MadeCall for MakingCall {
         self.call.times.encoded = Some(self.recorder.now());
     }
 
-    fn ended(&mut self, outcome: &'static str, response: Option<&Body>, note: Option<&[u8]>) {
+    fn ended(
+        &mut self,
+        outcome: &'static str,
+        response: Option<&Body>,
+        written: Option<Instant>,
+        note: Option<&[u8]>,
+    ) {
         self.call.times.answered = Some(self.recorder.now());
+        self.call.times.written = written.map(|written| self.recorder.tick(written));
         self.outcome = outcome;
         self.call.response = response.map_or_else(Traffic::default, traffic_of);
         self.note = note.and_then(notes::read);

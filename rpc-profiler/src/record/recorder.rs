@@ -12,6 +12,8 @@ use rpc_core::{
     CallContext, Client, FollowedCall, Follower, Group, MadeCall, Observers, ServedCall, WorkerId,
 };
 
+use tokio::time::Instant;
+
 use super::ambient::Ambient;
 use super::clock::Clock;
 use super::log::{Log, Origin};
@@ -204,6 +206,10 @@ impl Recorder {
 
     pub(super) fn now(&self) -> Tick {
         self.clock.now()
+    }
+
+    pub(super) fn tick(&self, at: Instant) -> Tick {
+        self.clock.tick(at)
     }
 
     pub(super) fn rank(&self) -> u32 {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use rpc_core::wire::{Hello, frame};
 use rpc_core::{
     BoxFuture, Close, Flush, Frame, FrameLimits, Link, LinkClosed, LinkError, LinkReceiver, LinkSender,
+    WriteMark,
 };
 use tokio::time::{Instant, Sleep};
 
@@ -60,15 +61,30 @@ impl fmt::Debug for Sender {
     }
 }
 
-impl LinkSender for Sender {
-    fn send(&self, frame: Frame, flush: Flush) -> Result<(), LinkClosed> {
+impl Sender {
+    /// Has `send` send what leaves.
+    fn leave(
+        &self,
+        frame: Frame,
+        send: impl FnOnce(Frame) -> Result<(), LinkClosed>,
+    ) -> Result<(), LinkClosed> {
         let kind = frame.header.kind;
         let leaves = self.end.gate.lock().leaves(frame, Instant::now());
         // A reply that stays and a cancel may have put something back for the receiver.
         if leaves.is_none() || kind == frame::CANCEL {
             self.end.faults.wake(self.end.id);
         }
-        leaves.map_or(Ok(()), |frame| self.inner.send(frame, flush))
+        leaves.map_or(Ok(()), send)
+    }
+}
+
+impl LinkSender for Sender {
+    fn send(&self, frame: Frame, flush: Flush) -> Result<(), LinkClosed> {
+        self.leave(frame, |frame| self.inner.send(frame, flush))
+    }
+
+    fn send_marked(&self, frame: Frame, flush: Flush, mark: WriteMark) -> Result<(), LinkClosed> {
+        self.leave(frame, |frame| self.inner.send_marked(frame, flush, mark))
     }
 
     fn flush(&self) {

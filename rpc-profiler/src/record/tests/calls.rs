@@ -16,8 +16,8 @@ async fn each_stage_is_where_its_time_went() {
     assert!(keys(&profile)[0].ends_with("::work(worker0 -> worker1)"), "{:?}", keys(&profile));
     assert!(keys(&profile)[0].starts_with("rpc_async#"), "{:?}", keys(&profile));
     let call = &profile.calls[0];
-    // Encode, queue (not known in memory), wire out, wait, run, wire back; taken when the sleep was over.
-    assert_eq!(stages(call), [Some(0), None, Some(1), Some(0), Some(3), Some(1), Some(5)]);
+    // Encode, queue, wire out, wait, run, wire back; taken when the sleep was over.
+    assert_eq!(stages(call), [Some(0), Some(0), Some(1), Some(0), Some(3), Some(1), Some(5)]);
     assert_eq!((call.depth, call.parent, profile.name(call.outcome)), (0, None, "ok"));
     assert!(call.request.bytes > 0 && call.response.bytes > 0);
 }

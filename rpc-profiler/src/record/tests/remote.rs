@@ -72,7 +72,7 @@ async fn a_callee_without_a_recorder_leaves_its_part_open() {
     let profiling = recorder.profile();
     cluster.client("worker0").rpc_async("worker1", work, (2,)).await.unwrap();
     let profile = profiling.finish();
-    assert_eq!(stages(&profile.calls[0]), [Some(0), None, None, None, None, None, Some(0)]);
+    assert_eq!(stages(&profile.calls[0]), [Some(0), Some(0), None, None, None, None, Some(0)]);
     assert_eq!(profile.worker(1).unwrap().clock.error_ns, None);
     assert_eq!(profile.calls[0].times.total_ns() / 1_000_000, 2);
 }
