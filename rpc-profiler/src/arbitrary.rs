@@ -65,10 +65,21 @@ pub(crate) fn span(id: u64, parent: Option<u64>, worker: u32) -> Span {
 
 /// Any profile: circles, strangers, times in any order and far apart, names that are none.
 pub(crate) fn any_profile() -> impl Strategy<Value = Profile> {
+    profile_with(1)
+}
+
+/// Any profile with times that are less than an hour apart.
+pub(crate) fn near_profile() -> impl Strategy<Value = Profile> {
+    profile_with(0)
+}
+
+/// One of 20 times and `far` is anything.
+fn profile_with(far: u32) -> impl Strategy<Value = Profile> {
+    let any_tick = move || any_tick(far);
     let offset = (-50..50_i64, option::of(0..50_u64));
     let clocks = vec(offset.prop_map(|(offset, error)| ClockOffset::new(offset, error)), 0..4);
-    let calls = vec(any_call(), 0..40);
-    let spans = vec(any_span(), 0..40);
+    let calls = vec(any_call(far), 0..40);
+    let spans = vec(any_span(far), 0..40);
     (clocks, calls, spans, any_tick(), any_tick(), any::<u64>()).prop_map(
         |(clocks, calls, spans, began, ended, dropped)| {
             let mut profile = Profile::new(0, began, ended);
@@ -84,11 +95,11 @@ pub(crate) fn any_profile() -> impl Strategy<Value = Profile> {
     )
 }
 
-fn any_call() -> impl Strategy<Value = Call> {
+fn any_call(far: u32) -> impl Strategy<Value = Call> {
     let who = (0..60_u64, option::of(0..60_u64), 0..5_u32, 0..5_u32);
     let what = (any_name(), any_name(), any_name());
     let traffic = || (any::<u64>(), any::<u16>()).prop_map(|(bytes, parts)| Traffic { bytes, parts });
-    (who, what, traffic(), traffic(), any_times()).prop_map(|(who, what, request, response, times)| {
+    (who, what, traffic(), traffic(), any_times(far)).prop_map(|(who, what, request, response, times)| {
         let mut call = Call::new(SpanId(who.0), who.2, who.3, what.0, what.1, what.2);
         call.parent = who.1.map(SpanId);
         (call.request, call.response, call.times) = (request, response, times);
@@ -96,8 +107,8 @@ fn any_call() -> impl Strategy<Value = Call> {
     })
 }
 
-fn any_times() -> impl Strategy<Value = CallTimes> {
-    let any_order = vec(option::weighted(0.8, any_tick()), 8);
+fn any_times(far: u32) -> impl Strategy<Value = CallTimes> {
+    let any_order = vec(option::weighted(0.8, any_tick(far)), 8);
     (any_order, any::<bool>()).prop_map(|(mut ticks, in_order)| {
         if in_order {
             ticks.sort_by_key(|tick| tick.unwrap_or(Tick::from_unix_ns(u64::MAX)));
@@ -109,9 +120,9 @@ fn any_times() -> impl Strategy<Value = CallTimes> {
     })
 }
 
-fn any_span() -> impl Strategy<Value = Span> {
+fn any_span(far: u32) -> impl Strategy<Value = Span> {
     let who = (0..60_u64, option::of(0..60_u64), 0..5_u32, any_name());
-    (who, any_tick(), any_tick()).prop_map(|((id, parent, worker, name), began, ended)| {
+    (who, any_tick(far), any_tick(far)).prop_map(|((id, parent, worker, name), began, ended)| {
         let mut span = Span::new(SpanId(id), worker, name, began, ended);
         span.parent = parent.map(SpanId);
         span
@@ -123,9 +134,10 @@ fn any_name() -> impl Strategy<Value = NameId> {
 }
 
 /// Mostly close together, so that intervals touch, nest and overlap.
-fn any_tick() -> impl Strategy<Value = Tick> {
+fn any_tick(far: u32) -> impl Strategy<Value = Tick> {
     prop_oneof![
         20 => (0..60_u64).prop_map(tick),
-        1 => any::<u64>().prop_map(Tick::from_unix_ns),
+        1 => (0..3_600_000_000_000_u64).prop_map(tick),
+        far => any::<u64>().prop_map(Tick::from_unix_ns),
     ]
 }

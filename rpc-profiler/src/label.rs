@@ -28,6 +28,13 @@ pub const NAME_BYTES_MAX: usize = 384;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelId(u32);
 
+impl LabelId {
+    /// Counted from 0, below [`Labels::len`].
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// The labels of all calls and spans of a profile.
 ///
 /// ```
@@ -52,6 +59,8 @@ pub struct LabelId(u32);
 #[derive(Clone, Debug)]
 pub struct Labels {
     texts: Vec<String>,
+    /// By label: how many bytes at its end it says of the call or span itself.
+    own_bytes: Vec<u32>,
     /// By entry: calls first, then spans.
     of: Vec<LabelId>,
     calls: usize,
@@ -86,6 +95,20 @@ impl Labels {
         &self.texts[id.0 as usize]
     }
 
+    /// The end of that text: without what it is below. It is the key of a call, or the name of a span.
+    ///
+    /// # Panics
+    /// As [`text`](Self::text).
+    pub fn own(&self, id: LabelId) -> &str {
+        let text = self.text(id);
+        &text[text.len() - self.own_bytes[id.0 as usize] as usize..]
+    }
+
+    /// All of them, each with the end that says what it is of, in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        (0..).map(LabelId).take(self.len()).map(|id| (self.text(id), self.own(id)))
+    }
+
     /// How many different ones there are.
     pub fn len(&self) -> usize {
         self.texts.len()
@@ -103,6 +126,7 @@ impl Labels {
         }
         Self {
             texts: maker.texts,
+            own_bytes: maker.own_bytes,
             of: maker.done.into_iter().map(|done| done.label).collect(),
             calls: profile.calls.len(),
         }
@@ -136,6 +160,7 @@ struct Maker<'a> {
     tree: &'a Tree<'a>,
     workers: HashMap<u32, &'a str>,
     texts: Vec<String>,
+    own_bytes: Vec<u32>,
     by_text: HashMap<String, LabelId>,
     by_parts: HashMap<(Option<LabelId>, Own), LabelId>,
     done: Vec<Done>,
@@ -154,6 +179,7 @@ impl<'a> Maker<'a> {
             tree,
             workers,
             texts: Vec::new(),
+            own_bytes: Vec::new(),
             by_text: HashMap::new(),
             by_parts: HashMap::new(),
             done: vec![NOT_YET; tree.len()],
@@ -198,17 +224,19 @@ impl<'a> Maker<'a> {
         if let Some(&known) = self.by_parts.get(&(above, own)) {
             return known;
         }
-        let text = self.write(above, own);
+        let (text, own_bytes) = self.write(above, own);
         let next = LabelId(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
         let id = *self.by_text.entry(text).or_insert_with_key(|text| {
             self.texts.push(text.clone());
+            self.own_bytes.push(own_bytes);
             next
         });
         self.by_parts.insert((above, own), id);
         id
     }
 
-    fn write(&self, above: Option<LabelId>, own: Own) -> String {
+    /// The text, and how many bytes of it `own` is.
+    fn write(&self, above: Option<LabelId>, own: Own) -> (String, u32) {
         let own = match own {
             Own::Span(name) => clip(self.profile.name(name)).to_owned(),
             Own::Call { operation, function, from, to } => {
@@ -217,14 +245,15 @@ impl<'a> Maker<'a> {
                 format!("{operation}#{function}({from} -> {to})")
             }
         };
-        let Some(above) = above else { return own };
+        let own_bytes = u32::try_from(own.len()).unwrap_or(0);
+        let Some(above) = above else { return (own, own_bytes) };
         const BETWEEN: &str = "#remote_op: ";
         let above = &self.texts[above.0 as usize];
         let is_short = above.len() + BETWEEN.len() + own.len() <= LABEL_BYTES_MAX;
         let above = if is_short { above.as_str() } else { "…" };
         let mut text = String::with_capacity(above.len() + BETWEEN.len() + own.len());
         let _ = write!(text, "{above}{BETWEEN}{own}"); // a string takes everything
-        text
+        (text, own_bytes)
     }
 }
 
@@ -255,6 +284,8 @@ mod tests {
             format!("{CALL}#remote_op: rpc_async#app::add(worker1 -> worker2)#remote_op: load")
         );
         assert_eq!(labels.span(2), "load");
+        let own: Vec<_> = (0..2).map(|index| labels.own(labels.call_id(index).unwrap())).collect();
+        assert_eq!(own, [CALL, "rpc_async#app::add(worker1 -> worker2)"]);
         assert_eq!((labels.call(2), labels.span(3)), ("", ""));
     }
 
@@ -314,6 +345,7 @@ mod tests {
                 let text = labels.call(index);
                 prop_assert!(text.len() <= LABEL_BYTES_MAX);
                 prop_assert!(text.ends_with(&profile.key(call).to_string()), "{}", text);
+                prop_assert!(text.ends_with(labels.own(labels.call_id(index).unwrap())));
             }
             for (index, span) in profile.spans.iter().enumerate() {
                 prop_assert!(labels.span(index).ends_with(profile.name(span.name)));

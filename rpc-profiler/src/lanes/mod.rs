@@ -13,6 +13,7 @@ mod group;
 mod place;
 mod slice;
 
+pub(crate) use self::slice::Interval;
 pub use self::slice::{Part, Slice};
 
 use crate::model::Profile;
