@@ -20,6 +20,7 @@ pub mod label;
 pub mod lanes;
 mod tree;
 
+mod files;
 mod json;
 mod report;
 pub mod summary;

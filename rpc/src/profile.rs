@@ -19,12 +19,15 @@ impl Worker {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let store = std::sync::Arc::new(rpc::MemoryStore::default());
     /// # let worker = Worker::builder("worker0").rank(0).world_size(1).store(store).init().await?;
+    /// # let directory = tempfile::tempdir()?;
     /// let profiling = worker.profile();
     /// {
     ///     let _step = worker.record_function("step");
     ///     worker.rpc_async("worker0", add, (1.0, 2.0)).await?;
     /// }
     /// let profile = profiling.finish();
+    /// println!("{}", profile.key_averages().table()); // which calls took how long, and where
+    /// profile.save(directory.path())?; // table.txt, trace.json for Perfetto, report.html, profile.json
     /// # let key = profile.key(&profile.calls[0]).to_string();
     /// # assert!(key.starts_with("rpc_async#") && key.ends_with("::add(worker0 -> worker0)"), "{key}");
     /// # worker.shutdown().await?;

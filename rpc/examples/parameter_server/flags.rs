@@ -1,5 +1,8 @@
 //! The command line.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::Parser;
 
 use crate::plan::BATCH;
@@ -27,6 +30,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "NAME")]
     pub(crate) backend: Option<String>,
 
+    /// Profile the job, and write a table, a timeline for Perfetto and a report for browsers into DIR.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profile: Option<PathBuf>,
+
     /// Print the result once more, as a JSON object on the last line.
     #[arg(long)]
     pub(crate) json: bool,
@@ -43,13 +50,16 @@ pub(crate) struct Flags {
 
 impl Flags {
     /// The command line of a worker that a launcher with these flags starts at `launched_at_us`.
-    pub(crate) fn for_worker(&self, launched_at_us: u64) -> Vec<String> {
+    pub(crate) fn for_worker(&self, launched_at_us: u64) -> Vec<OsString> {
         let mut args = vec![
-            format!("--epochs={}", self.epochs),
-            format!("--seed={}", self.seed),
-            format!("--launched-at-us={launched_at_us}"),
+            format!("--epochs={}", self.epochs).into(),
+            format!("--seed={}", self.seed).into(),
+            format!("--launched-at-us={launched_at_us}").into(),
         ];
-        args.extend(self.verbose.then(|| "--verbose".to_owned()));
+        args.extend(self.verbose.then(|| "--verbose".into()));
+        if let Some(directory) = &self.profile {
+            args.extend(["--profile".into(), directory.clone().into_os_string()]);
+        }
         args
     }
 }
@@ -60,11 +70,12 @@ mod tests {
 
     #[test]
     fn a_worker_reads_what_its_launcher_wrote() {
-        let flags = Flags::parse_from(["parameter_server", "--epochs", "3", "--seed", "9", "-v"]);
-        let args = std::iter::once("parameter_server".to_owned()).chain(flags.for_worker(77));
+        let flags =
+            Flags::parse_from(["parameter_server", "--epochs", "3", "--seed", "9", "-v", "--profile", "a b"]);
+        let args = std::iter::once("parameter_server".into()).chain(flags.for_worker(77));
         let worker = Flags::try_parse_from(args).unwrap();
         assert_eq!((worker.epochs, worker.seed, worker.verbose), (3, 9, true));
-        assert_eq!(worker.launched_at_us, Some(77));
+        assert_eq!((worker.launched_at_us, worker.profile), (Some(77), Some("a b".into())));
     }
 
     #[test]

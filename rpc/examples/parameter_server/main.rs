@@ -19,6 +19,8 @@
 //! processes and machine give the same network. Under another launcher it runs as well:
 //! `rpcrun --nproc 4 -- target/release/examples/parameter_server`.
 //!
+//! With `--profile DIR` the server profiles the job: what it calls, and what the trainers do for it.
+//!
 //! Start reading at [`server`] (who makes what and calls whom), then [`shard`] and [`trainer`] (what is called).
 
 // Reading order: what is computed, who computes what, who calls whom, what the user sees.

@@ -38,7 +38,8 @@ pub(crate) async fn serve(worker: &Worker, flags: &Flags, plan: &Plan) -> anyhow
     let started = Instant::now();
     let mut accuracy = 0.0;
     for epoch in 0..plan.epochs {
-        let Ok(trained) = tokio::time::timeout(EPOCH_MAX, train(&trainers, epoch)).await else {
+        let training = worker.record_future("epoch", train(&trainers, epoch));
+        let Ok(trained) = tokio::time::timeout(EPOCH_MAX, training).await else {
             let awaited = awaited(&shards).await?.join(", ");
             bail!(
                 "epoch {} did not end within {EPOCH_MAX:?}; look at the output of {awaited}, whose gradients are awaited",
@@ -46,7 +47,9 @@ pub(crate) async fn serve(worker: &Worker, flags: &Flags, plan: &Plan) -> anyhow
             );
         };
         let loss = trained?;
-        accuracy = Network::new(&values(&shards).await?)?.accuracy(&test);
+        let parameters = values(&shards).await?;
+        let _span = worker.record_function("evaluate");
+        accuracy = Network::new(&parameters)?.accuracy(&test);
         Event::Epoch(EpochEvent { epoch: epoch + 1, epochs: plan.epochs, loss, accuracy }).tell(flags)?;
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -62,6 +65,7 @@ pub(crate) async fn serve(worker: &Worker, flags: &Flags, plan: &Plan) -> anyhow
         workers: plan.trainers + 1,
         startup_ms,
         server_idle_rss_bytes,
+        profile: None,
     })
     // Here the references go: to the trainers first, and with the trainers those that they have to the shards.
 }

@@ -1,6 +1,7 @@
 //! What rank 0 has to tell: to the launcher as events, one JSON object a line, or to people as text.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,8 @@ pub(crate) struct Summary {
     pub(crate) startup_ms: Option<f64>,
     /// Memory of the server after init and before its data; where the system tells.
     pub(crate) server_idle_rss_bytes: Option<u64>,
+    /// Where the profile is, if one was asked for.
+    pub(crate) profile: Option<PathBuf>,
 }
 
 impl Event {
@@ -117,6 +120,9 @@ impl fmt::Display for Summary {
         if let Some(rss) = self.server_idle_rss_bytes {
             writeln!(f, "idle server     {:.1} MB resident", rss as f64 / 1e6)?;
         }
+        if let Some(directory) = &self.profile {
+            writeln!(f, "profile         {}", directory.join("report.html").display())?;
+        }
         write!(f, "{} workers shut down cleanly, {} leaked", self.workers, self.leaked)
     }
 }
@@ -136,6 +142,7 @@ mod tests {
             workers: 4,
             startup_ms: Some(120.0),
             server_idle_rss_bytes: None,
+            profile: None,
         }
     }
 

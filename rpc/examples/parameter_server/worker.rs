@@ -1,6 +1,6 @@
 //! One worker's life: join, serve or train, leave together with the others.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use rpc::{Shutdown, Worker};
 
 use crate::flags::Flags;
@@ -33,7 +33,13 @@ async fn take_part(worker: &Worker, flags: &Flags, rank: u32) -> anyhow::Result<
         return Ok(());
     }
     let plan = Plan::new(flags.seed, flags.epochs, worker.world_size())?;
+    // What the trainers and the shards do for the server's calls comes back with them.
+    let profiling = flags.profile.as_ref().map(|directory| (worker.profile(), directory));
     let mut summary = server::serve(worker, flags, &plan).await?;
+    if let Some((profiling, directory)) = profiling {
+        profiling.finish().save(directory).context("cannot write the profile")?;
+        summary.profile = Some(directory.clone());
+    }
     summary.leaked = leave(worker).await?;
     Event::Finished(summary).tell(flags)
 }
