@@ -121,3 +121,9 @@ const knownStages = (call) =>
 const stageColor = (index) => `var(--stage-${index})`;
 
 const swatch = (color) => styled({ background: color }, el("span", { class: "swatch" }));
+
+// A label without what the call was made in, of which it keeps a mark.
+function shortLabel(label) {
+  const own = label.split("#remote_op: ").at(-1);
+  return own === label ? label : `… ${own}`;
+}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::all::All;
+use super::all::all_calls;
 use super::functions::{Functions, function_key};
 use super::matrix::Matrix;
 use super::notable::{Failure, failures, slowest};
@@ -66,8 +66,8 @@ pub(super) struct FailureRow {
 
 impl Data {
     pub(super) fn of(profile: &Profile) -> Self {
-        let all = All::of(profile);
-        let calls = all.calls();
+        let calls = all_calls(profile);
+        let calls: Vec<_> = calls.iter().collect();
         let slowest = slowest(&calls);
         let (failures, failures_left_out) = failures(profile, &calls);
         let rows: Vec<_> =
@@ -89,7 +89,7 @@ impl Data {
                 left_out: failures_left_out,
             },
             slowest: slowest.into_iter().filter_map(row_of).collect(),
-            timeline: Timeline::of(&all, &shown, &workers, &mut strings),
+            timeline: Timeline::of(profile, &calls, &shown, &workers, &mut strings),
             strings: strings.into_inner(),
             workers,
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::distribution::Distribution;
+use super::distribution::{Counts, Distribution, Percentiles};
 use crate::model::{Call, NameId, Profile, Stage};
 
 /// Latencies by function.
@@ -30,7 +30,7 @@ pub(super) struct Function {
 /// What some calls took.
 #[derive(Debug, Serialize)]
 pub(super) struct Latencies {
-    pub(super) failed: usize,
+    pub(super) failed: u64,
     pub(super) total: Option<Distribution>,
     /// By [`Stage::ALL`]. Calls of which a stage is not known are not in that.
     pub(super) stages: [Option<Distribution>; 7],
@@ -41,22 +41,33 @@ impl Functions {
     pub(super) const ROWS_MAX: usize = 100;
 
     pub(super) fn of(profile: &Profile, calls: &[&Call]) -> Self {
-        let mut groups: HashMap<_, Vec<&Call>> = HashMap::new();
+        let Keys { keys, left_out } = Keys::of(calls);
+        let row_of: HashMap<_, usize> = keys.iter().zip(0..).map(|(key, row)| (*key, row)).collect();
+        let row_of = |call: &Call| row_of.get(&(call.operation, call.function)).copied();
+
+        let (mut all, mut rows) = (Counting::new(), vec![Counting::new(); keys.len()]);
         for call in calls {
-            groups.entry((call.operation, call.function)).or_default().push(call);
+            let failed = !call.is_ok(&profile.names);
+            let durations = durations(call);
+            all.add(&durations, failed);
+            if let Some(row) = row_of(call) {
+                rows[row].add(&durations, failed);
+            }
         }
-        let mut groups: Vec<_> = groups.into_iter().collect();
-        let took = |calls: &[&Call]| {
-            calls.iter().fold(0, |sum: u64, call| sum.saturating_add(call.times.total_ns()))
-        };
-        groups.sort_by_cached_key(|(names, calls)| (Reverse(took(calls)), *names));
-        let left_out = groups.len().saturating_sub(Self::ROWS_MAX);
-        groups.truncate(Self::ROWS_MAX);
-        let row = |((operation, function), calls): (_, Vec<&Call>)| Function {
+        let mut all = all.again();
+        let mut rows: Vec<_> = rows.into_iter().map(Counting::again).collect();
+        for call in calls {
+            let durations = durations(call);
+            all.add(&durations);
+            if let Some(row) = row_of(call) {
+                rows[row].add(&durations);
+            }
+        }
+        let function = |((operation, function), row): ((NameId, NameId), Ranking)| Function {
             key: function_key(profile, operation, function),
-            latencies: Latencies::of(profile, &calls),
+            latencies: row.finish(),
         };
-        Self { all: Latencies::of(profile, calls), rows: groups.into_iter().map(row).collect(), left_out }
+        Self { all: all.finish(), rows: keys.into_iter().zip(rows).map(function).collect(), left_out }
     }
 }
 
@@ -65,14 +76,83 @@ pub(super) fn function_key(profile: &Profile, operation: NameId, function: NameI
     format!("{}#{}", profile.name(operation), profile.name(function))
 }
 
-impl Latencies {
-    fn of(profile: &Profile, calls: &[&Call]) -> Self {
-        let stage = |stage| calls.iter().filter_map(|call| call.times.stage_ns(stage)).collect();
-        Self {
-            failed: calls.iter().filter(|call| !call.is_ok(&profile.names)).count(),
-            total: Distribution::of(calls.iter().map(|call| call.times.total_ns()).collect()),
-            stages: Stage::ALL.map(stage).map(Distribution::of),
+/// Operations and functions that have rows, in order, and how many have none.
+struct Keys {
+    keys: Vec<(NameId, NameId)>,
+    left_out: usize,
+}
+
+impl Keys {
+    fn of(calls: &[&Call]) -> Self {
+        let mut took: HashMap<_, u64> = HashMap::new();
+        for call in calls {
+            let took = took.entry((call.operation, call.function)).or_default();
+            *took = took.saturating_add(call.times.total_ns());
         }
+        let mut keys: Vec<_> = took.into_iter().collect();
+        keys.sort_unstable_by_key(|(key, took)| (Reverse(*took), *key));
+        let left_out = keys.len().saturating_sub(Functions::ROWS_MAX);
+        keys.truncate(Functions::ROWS_MAX);
+        Self { keys: keys.into_iter().map(|(key, _)| key).collect(), left_out }
+    }
+}
+
+/// All of a call, and then by [`Stage::ALL`].
+type Durations = [Option<u64>; 8];
+
+fn durations(call: &Call) -> Durations {
+    let mut durations = [Some(call.times.total_ns()); 8];
+    for (duration, stage) in durations[1..].iter_mut().zip(Stage::ALL) {
+        *duration = call.times.stage_ns(stage);
+    }
+    durations
+}
+
+/// Calls that are seen for the first time.
+#[derive(Clone)]
+struct Counting {
+    failed: u64,
+    counts: [Counts; 8],
+}
+
+impl Counting {
+    fn new() -> Self {
+        Self { failed: 0, counts: std::array::from_fn(|_| Counts::new()) }
+    }
+
+    fn add(&mut self, durations: &Durations, failed: bool) {
+        self.failed += u64::from(failed);
+        for (counts, duration) in self.counts.iter_mut().zip(durations) {
+            if let Some(ns) = duration {
+                counts.add(*ns);
+            }
+        }
+    }
+
+    fn again(self) -> Ranking {
+        Ranking { failed: self.failed, percentiles: self.counts.map(Counts::again) }
+    }
+}
+
+/// And for the second time.
+struct Ranking {
+    failed: u64,
+    percentiles: [Option<Percentiles>; 8],
+}
+
+impl Ranking {
+    fn add(&mut self, durations: &Durations) {
+        for (percentiles, duration) in self.percentiles.iter_mut().zip(durations) {
+            if let Some((percentiles, ns)) = percentiles.as_mut().zip(*duration) {
+                percentiles.add(ns);
+            }
+        }
+    }
+
+    fn finish(self) -> Latencies {
+        let finish = |percentiles: Option<Percentiles>| percentiles.and_then(Percentiles::finish);
+        let [total, stages @ ..] = self.percentiles.map(finish);
+        Latencies { failed: self.failed, total, stages }
     }
 }
 
@@ -130,7 +210,7 @@ mod tests {
         let functions = functions(&sample);
         assert_eq!((functions.rows.len(), functions.left_out), (Functions::ROWS_MAX, 3));
         assert_eq!(functions.rows.last().unwrap().key, "rpc_async#f3");
-        assert_eq!(functions.all.total.unwrap().count, Functions::ROWS_MAX + 3);
+        assert_eq!(functions.all.total.unwrap().count, Functions::ROWS_MAX as u64 + 3);
     }
 
     #[test]
@@ -148,7 +228,7 @@ mod tests {
             }
             let functions = functions(&sample);
             let totals = || functions.rows.iter().map(|row| row.latencies.total.as_ref().unwrap());
-            prop_assert_eq!(totals().map(|total| total.count).sum::<usize>(), calls.len());
+            prop_assert_eq!(totals().map(|total| total.count).sum::<u64>(), calls.len() as u64);
 
             let took: u64 = calls.iter().flat_map(|(_, took)| took).sum();
             prop_assert_eq!(totals().map(|total| total.sum).sum::<u64>(), took);

@@ -51,7 +51,7 @@ function showLegend() {
   const which =
     shown === of
       ? `All ${count(of, "slice")}.`
-      : `${integer.format(shown)} of ${count(of, "slice")}: those of the slowest calls and around them, then the longest.`;
+      : `${integer.format(shown)} of ${count(of, "slice")}: what is in and around the slowest calls, all near the slowest one, and the longest.`;
   byId("timeline-note").textContent = which;
   canvas.setAttribute("aria-label", `Timeline of ${count(groups.length, "worker")}. ${which} The tables below have the same calls as text.`);
   Object.assign(canvas.dataset, { slices: shown, of });
@@ -83,7 +83,7 @@ function showDetails() {
     return;
   }
   const index = nodes.indexOf(selected.node);
-  const jump = (node) => el("button", { type: "button", class: "mono", click: () => goTo(node) }, node.label);
+  const jump = (node) => el("button", { type: "button", class: "mono", title: node.label, click: () => goTo(node) }, shortLabel(node.label));
   const inside = nodes.filter((node) => node.parent === index);
   const family = [];
   if (selected.node.parent !== null) family.push(el("li", {}, "in ", jump(nodes[selected.node.parent])));

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use crate::model::{Call, Node, Profile, Span, SpanId};
+use crate::model::{Call, Node, Profile, SpanId, Tick};
 
 /// Slices of the timeline: what a browser draws smoothly, in a page of a few megabytes.
 pub(super) const SLICES_MAX: usize = 20_000;
@@ -22,20 +22,10 @@ pub(super) struct Shown {
     pub(super) of: usize,
 }
 
-/// Why something is shown, the best reason first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Reason {
-    /// It, or something in it, has a row in a table.
-    Row,
-    /// It is in something that has one.
-    BelowRow,
-    /// It took long.
-    Long,
-}
-
 impl Shown {
-    /// What is shown of `calls` and of the profile's spans if there is room for `max` slices: `rows` with what they are in and
-    /// what is in them, and of the others those that took longest.
+    /// What is shown of `calls` and of the profile's spans if there is room for `max` slices. First `rows`, what they are in, and what
+    /// is in them; then, in half of the room that is left, all that was done next to the first row, so that one place is seen as it was;
+    /// and then what took longest.
     pub(super) fn of(profile: &Profile, calls: &[&Call], rows: &[&Call], max: usize) -> Self {
         let nodes = || calls.iter().map(|call| Node::Call(call)).chain(profile.spans.iter().map(Node::Span));
         let of = nodes().map(slices).sum();
@@ -47,56 +37,71 @@ impl Shown {
                 of,
             };
         }
-        let rows_ids: HashSet<_> = rows.iter().map(|row| row.id).collect();
-        let above = above(rows, nodes);
-        let reason = |node: Node<'_>| {
-            if rows_ids.contains(&node.id()) || above.contains(&node.id()) {
-                Reason::Row
-            } else if node.parent().is_some_and(|parent| rows_ids.contains(&parent)) {
-                Reason::BelowRow
-            } else {
-                Reason::Long
-            }
-        };
-        let mut order: Vec<_> =
-            nodes().enumerate().map(|(index, node)| (reason(node), Reverse(took(node)), index)).collect();
-        if order.len() > max {
-            order.select_nth_unstable(max);
-            order.truncate(max);
-        }
-        order.sort_unstable();
-        Self::first(order.into_iter().map(|(.., index)| index), calls, &profile.spans, max, of)
-    }
+        let mut choice = Choice { taken: HashSet::new(), room: max };
+        let row_ids: HashSet<_> = rows.iter().map(|row| row.id).collect();
+        let above = above(rows.iter().filter_map(|row| row.parent), nodes);
+        let is_row = |node: Node<'_>| row_ids.contains(&node.id()) || above.contains(&node.id());
+        let is_below = |node: Node<'_>| node.parent().is_some_and(|parent| row_ids.contains(&parent));
+        let around = nodes().enumerate().filter(|(_, node)| is_row(*node) || is_below(*node));
+        choice
+            .take(max, around.map(|(index, node)| (!is_row(node), Reverse(took(node)), index, slices(node))));
 
-    /// As many of those at `indices`, which count on from calls to spans, as have room.
-    fn first(
-        indices: impl Iterator<Item = usize>,
-        calls: &[&Call],
-        spans: &[Span],
-        max: usize,
-        of: usize,
-    ) -> Self {
-        let node = |index: usize| match calls.get(index) {
-            Some(call) => Node::Call(call),
-            None => Node::Span(&spans[index - calls.len()]),
-        };
-        let mut room = max;
-        let fits = indices.map_while(|index| {
-            room = room.checked_sub(slices(node(index)))?;
-            Some(index)
-        });
-        let mut fits: Vec<_> = fits.collect();
-        fits.sort_unstable();
-        let first_span = fits.partition_point(|index| *index < calls.len());
-        let spans = fits.split_off(first_span).iter().map(|index| index - calls.len()).collect();
-        Self { calls: fits, spans, slices: max - room, of }
+        if let Some(place) = rows.first().and_then(|row| row.times.first()) {
+            let near = nodes().enumerate().map(|(index, node)| (away(node, place), (), index, slices(node)));
+            choice.take(choice.room / 2, near);
+        }
+        let long = nodes().enumerate().map(|(index, node)| (Reverse(took(node)), (), index, slices(node)));
+        choice.take(choice.room, long);
+        choice.finish(calls.len(), max, of)
     }
 }
 
-/// What `rows` are in.
-fn above<'a, I: Iterator<Item = Node<'a>>>(rows: &[&Call], nodes: impl Fn() -> I) -> HashSet<SpanId> {
+/// Indices that count on from calls to spans.
+struct Choice {
+    taken: HashSet<usize>,
+    /// For slices.
+    room: usize,
+}
+
+impl Choice {
+    /// Takes the first ones of `nodes`, in the order of what is before their indices and numbers of slices, and none twice, until `room`
+    /// is filled.
+    fn take<A: Ord + Copy, B: Ord + Copy>(
+        &mut self,
+        room: usize,
+        nodes: impl Iterator<Item = (A, B, usize, usize)>,
+    ) {
+        let mut room = room.min(self.room);
+        let mut nodes: Vec<_> = nodes.filter(|(.., index, _)| !self.taken.contains(index)).collect();
+        if nodes.len() > room {
+            nodes.select_nth_unstable(room);
+            nodes.truncate(room);
+        }
+        nodes.sort_unstable();
+        for (.., index, slices) in nodes {
+            let Some(rest) = room.checked_sub(slices) else { break };
+            self.room -= room - rest;
+            room = rest;
+            self.taken.insert(index);
+        }
+    }
+
+    fn finish(self, calls: usize, max: usize, of: usize) -> Shown {
+        let mut taken: Vec<_> = self.taken.into_iter().collect();
+        taken.sort_unstable();
+        let first_span = taken.partition_point(|index| *index < calls);
+        let spans = taken.split_off(first_span).iter().map(|index| index - calls).collect();
+        Shown { calls: taken, spans, slices: max - self.room, of }
+    }
+}
+
+/// All of the nodes that `parents` stand for, and what these are in, some levels up.
+pub(super) fn above<'a, I: Iterator<Item = Node<'a>>>(
+    parents: impl Iterator<Item = SpanId>,
+    nodes: impl Fn() -> I,
+) -> HashSet<SpanId> {
     let mut above = HashSet::new();
-    let mut level: HashSet<_> = rows.iter().filter_map(|row| row.parent).collect();
+    let mut level: HashSet<_> = parents.collect();
     for _ in 0..LEVELS_MAX {
         if level.is_empty() {
             break;
@@ -115,6 +120,15 @@ fn slices(node: Node<'_>) -> usize {
         }
         Node::Span(_) => 1,
     }
+}
+
+/// How far from `place` a node began, in nanoseconds.
+fn away(node: Node<'_>, place: Tick) -> u64 {
+    let began = match node {
+        Node::Call(call) => call.times.first(),
+        Node::Span(span) => Some(span.began),
+    };
+    began.map_or(u64::MAX, |began| began.unix_ns().abs_diff(place.unix_ns()))
 }
 
 fn took(node: Node<'_>) -> u64 {
@@ -185,6 +199,21 @@ mod tests {
 
         let shown = Shown::of(&sample.profile, &calls, &rows, 7);
         assert_eq!(ids(&sample, &shown), [outer, row, inner, span].map(|id| id.0));
+    }
+
+    /// Of the four slices that are left beside the row's, half are next to it and half are long.
+    #[test]
+    fn what_was_done_next_to_the_first_row_is_shown_in_half_of_the_room() {
+        let mut sample = ProfileBuilder::new();
+        let far = sample.call("far", 0, 1, stages(9_000, took(30)));
+        sample.call("far", 0, 1, stages(8_000, took(20)));
+        let near = sample.call("near", 0, 1, stages(101, took(1)));
+        sample.call("less near", 0, 1, stages(110, took(1)));
+        let row = sample.call("row", 0, 1, stages(100, took(10)));
+        let calls: Vec<_> = sample.profile.calls.iter().collect();
+
+        let shown = Shown::of(&sample.profile, &calls, &calls[4..], 6);
+        assert_eq!(ids(&sample, &shown), [far, near, row].map(|id| id.0));
     }
 
     #[test]

@@ -25,7 +25,7 @@ function fillTable(table, caption, columns, rows, attributes = () => ({})) {
     const cells = columns.map((column, index) => {
       const kind = [column.number ? "num" : "", column.class ?? ""].join(" ").trim();
       const content = column.cell(row);
-      const title = column.class === "name" ? content.textContent ?? content : null;
+      const title = column.class === "name" ? content.title || (content.textContent ?? content) : null;
       return el(index === 0 ? "th" : "td", { class: kind || null, scope: index === 0 ? "row" : null, title }, content);
     });
     return { row, line: el("tr", attributes(row), ...cells) };
@@ -288,7 +288,7 @@ function showSlowest() {
   }));
 }
 
-const callLink = (call) => el("a", { href: `#call-${call.index}` }, call.label);
+const callLink = (call) => el("a", { href: `#call-${call.index}`, title: call.label }, shortLabel(call.label));
 
 function showFailures() {
   const { rows, left_out: leftOut } = data.failures;

@@ -79,8 +79,11 @@ function readColors() {
   colors.stages = data.stages.map((_, stage) => style.getPropertyValue(`--stage-${stage}`).trim());
 }
 
-const pixel = (ns) => ((ns - view.begin) / (view.end - view.begin)) * canvas.clientWidth;
-const moment = (x) => view.begin + (x / canvas.clientWidth) * (view.end - view.begin);
+// Of the canvas, as it was drawn last: to ask it again for each slice takes longer than to draw them.
+let width = 1;
+
+const pixel = (ns) => ((ns - view.begin) / (view.end - view.begin)) * width;
+const moment = (x) => view.begin + (x / width) * (view.end - view.begin);
 const yOf = (slice) => slice.group.top + HEAD + slice.row * ROW - lanes.scrollTop;
 
 // A canvas of the size that it has on the screen, in the screen's own pixels.
@@ -105,6 +108,7 @@ function redraw() {
 }
 
 function draw() {
+  width = Math.max(canvas.clientWidth, 1);
   const drawing = context(canvas);
   drawing.font = `11px ${colors.mono}`;
   drawing.textBaseline = "middle";
@@ -122,7 +126,7 @@ function draw() {
 
 // Where the lines of the time axis are.
 function drawGrid(drawing) {
-  const aim = ((view.end - view.begin) * 110) / canvas.clientWidth;
+  const aim = ((view.end - view.begin) * 110) / width;
   const power = 10 ** Math.floor(Math.log10(aim));
   const step = power * ([1, 2, 5].find((factor) => factor * power >= aim) ?? 10);
   const ticks = [];
@@ -134,9 +138,9 @@ function drawGrid(drawing) {
 
 function drawAxis(drawing, ticks) {
   drawing.fillStyle = colors.card;
-  drawing.fillRect(0, 0, canvas.clientWidth, AXIS);
+  drawing.fillRect(0, 0, width, AXIS);
   drawing.fillStyle = colors.line;
-  drawing.fillRect(0, AXIS - 1, canvas.clientWidth, 1);
+  drawing.fillRect(0, AXIS - 1, width, 1);
   for (const [at, step] of ticks) {
     const x = Math.round(pixel(at));
     drawing.fillStyle = colors.line;
@@ -157,7 +161,7 @@ function drawGroup(drawing, group) {
   const y = group.top - lanes.scrollTop;
   if (y > canvas.clientHeight || y + HEAD + group.rows.length * ROW < AXIS) return 0;
   drawing.fillStyle = colors.faint;
-  drawing.fillRect(0, y, canvas.clientWidth, HEAD - 4);
+  drawing.fillRect(0, y, width, HEAD - 4);
   let drawn = 0;
   group.rows.forEach((row, index) => {
     const rowTop = y + HEAD + index * ROW;
@@ -170,16 +174,16 @@ function drawGroup(drawing, group) {
   });
   if (group.own > 0 && group.own < group.rows.length) {
     drawing.fillStyle = colors.line;
-    drawing.fillRect(0, y + HEAD + group.own * ROW - 2, canvas.clientWidth, 1);
+    drawing.fillRect(0, y + HEAD + group.own * ROW - 2, width, 1);
   }
   drawing.fillStyle = colors.text;
   drawing.font = `600 12px system-ui, "DejaVu Sans", sans-serif`;
   drawing.fillText(group.worker.name, 8, y + HEAD / 2 - 2);
-  const width = drawing.measureText(group.worker.name).width;
+  const after = 20 + drawing.measureText(group.worker.name).width;
   drawing.font = `11px ${colors.mono}`;
   drawing.fillStyle = colors.soft;
   const clock = group.worker.is_home ? "" : group.worker.error_ns === null ? ", clock unknown" : `, clock ± ${time(group.worker.error_ns)}`;
-  drawing.fillText(`${count(group.of, "slice")}${clock}`, 20 + width, y + HEAD / 2 - 2);
+  drawing.fillText(`${count(group.of, "slice")}${clock}`, after, y + HEAD / 2 - 2);
   return drawn;
 }
 
@@ -196,47 +200,47 @@ function firstInView(row) {
 
 // Draws what can be told from what is left of `edge`, and returns the new edge.
 function drawSlice(drawing, slice, y, edge) {
-  const [x, end] = [Math.max(pixel(slice.began), -2), Math.min(pixel(slice.ended), canvas.clientWidth + 2)];
-  const width = Math.max(end - x, 1);
+  const x = Math.max(pixel(slice.began), -2);
+  const wide = Math.max(Math.min(pixel(slice.ended), width + 2) - x, 1);
   const isMarked = slice === hovered || (selected && slice.node === selected.node);
-  if (x + width < edge + 0.4 && !isMarked) return edge;
+  if (x + wide < edge + 0.4 && !isMarked) return edge;
   const tall = ROW - 3;
   const failed = slice.side !== SPAN && !slice.node.ok;
-  if (width < 3) {
+  if (wide < 3) {
     drawing.fillStyle = failed ? colors.bad : mainColor(slice);
-    drawing.fillRect(x, y, width, tall);
+    drawing.fillRect(x, y, wide, tall);
   } else {
     drawing.fillStyle = slice.side === SPAN ? colors.span : colors.unknown;
-    drawing.fillRect(x, y, width, tall);
+    drawing.fillRect(x, y, wide, tall);
     for (const { stage, began, ended } of slice.parts) {
       const from = Math.max(pixel(began), x);
-      const to = Math.min(pixel(ended), x + width);
+      const to = Math.min(pixel(ended), x + wide);
       drawing.fillStyle = colors.stages[stage];
       if (to > from) drawing.fillRect(from, y, to - from, tall);
     }
     if (failed) {
       drawing.strokeStyle = colors.bad;
       drawing.lineWidth = 2;
-      drawing.strokeRect(x + 1, y + 1, Math.max(width - 2, 0.5), tall - 2);
+      drawing.strokeRect(x + 1, y + 1, Math.max(wide - 2, 0.5), tall - 2);
     }
-    drawText(drawing, slice, x, y + tall / 2, width);
+    drawText(drawing, slice, x, y + tall / 2, wide);
   }
   if (isMarked) {
     drawing.strokeStyle = slice === hovered ? colors.soft : colors.text;
     drawing.lineWidth = slice === hovered ? 1 : 2;
-    drawing.strokeRect(x - 0.5, y - 0.5, width + 1, tall + 1);
+    drawing.strokeRect(x - 0.5, y - 0.5, wide + 1, tall + 1);
   }
-  return x + width;
+  return x + wide;
 }
 
 function mainColor(slice) {
-  if (slice.side === SPAN) return colors.soft;
+  if (slice.side === SPAN) return colors.span;
   const longest = slice.parts.reduce((a, b) => (b.ended - b.began > a.ended - a.began ? b : a), slice.parts[0] ?? {});
   return colors.stages[longest.stage] ?? colors.soft;
 }
 
-function drawText(drawing, slice, x, y, width) {
-  const room = Math.floor((width - 8) / NAME_WIDTH);
+function drawText(drawing, slice, x, y, wide) {
+  const room = Math.floor((wide - 8) / NAME_WIDTH);
   const failed = slice.side !== SPAN && !slice.node.ok;
   const text = failed ? `✕ ${slice.text}` : slice.text;
   if (room < 3) return;
@@ -277,48 +281,56 @@ function arrow(drawing, [fromTime, from], [toTime, to]) {
 function drawOverview() {
   const overview = byId("overview");
   const drawing = context(overview);
-  const width = overview.clientWidth;
-  const row = (overview.clientHeight - 6) / Math.max(groups.length, 1);
+  const [width, tall] = [overview.clientWidth, overview.clientHeight];
+  drawing.drawImage(overviewOf(overview), 0, 0, width, tall);
   const x = (ns) => ((ns - all.begin) / (all.end - all.begin)) * width;
-  overviewLevels(width, x).forEach((levels, index) => {
-    levels.forEach((level, column) => {
-      if (level === 0) return;
-      drawing.globalAlpha = 0.25 + 0.75 * level;
-      drawing.fillStyle = colors.accent;
-      drawing.fillRect(column, 3 + index * row, 1, Math.max(row - 1, 0.5));
-    });
-  });
-  drawing.globalAlpha = 1;
-  drawing.fillStyle = colors.bad;
-  for (const { group, side, node, began } of slices) {
-    if (side === CALLER && !node.ok) drawing.fillRect(x(began), 3 + group.index * row, 2, Math.max(row - 1, 0.5));
-  }
   const [from, to] = [x(view.begin), x(view.end)];
   drawing.globalAlpha = 0.78;
   drawing.fillStyle = colors.card;
-  drawing.fillRect(0, 0, from, overview.clientHeight);
-  drawing.fillRect(to, 0, width - to, overview.clientHeight);
+  drawing.fillRect(0, 0, from, tall);
+  drawing.fillRect(to, 0, width - to, tall);
   drawing.globalAlpha = 1;
   drawing.fillStyle = colors.text;
-  drawing.fillRect(Math.max(from - 1, 0), 0, 2, overview.clientHeight);
-  drawing.fillRect(Math.min(to, width - 2), 0, 2, overview.clientHeight);
+  drawing.fillRect(Math.max(from - 1, 0), 0, 2, tall);
+  drawing.fillRect(Math.min(to, width - 2), 0, 2, tall);
 }
 
-// For each worker and column how many slices there are, against the fullest column of that worker; the same until the width changes.
-let levelsOf = { width: 0, levels: [] };
-function overviewLevels(width, x) {
-  if (levelsOf.width === width) return levelsOf.levels;
-  const levels = groups.map(() => new Array(width).fill(0));
-  for (const { group, began, ended } of slices) {
+// The first part of that, which stays until the width or the colours change.
+let keptOverview = null;
+function overviewOf(overview) {
+  if (keptOverview?.width === overview.width && keptOverview.colors === colors) return keptOverview.image;
+  const image = document.createElement("canvas");
+  [image.width, image.height] = [overview.width, overview.height];
+  const drawing = image.getContext("2d");
+  const ratio = overview.width / overview.clientWidth;
+  const row = (image.height - 6 * ratio) / Math.max(groups.length, 1);
+  const place = (group) => [3 * ratio + group.index * row, Math.max(row - ratio, 0.5)];
+  const x = (ns) => ((ns - all.begin) / (all.end - all.begin)) * image.width;
+  drawing.fillStyle = colors.accent;
+  for (const group of groups) {
+    levels(group, image.width, x).forEach((level, column) => {
+      drawing.globalAlpha = level === 0 ? 0 : 0.25 + 0.75 * level;
+      drawing.fillRect(column, place(group)[0], 1, place(group)[1]);
+    });
+  }
+  drawing.globalAlpha = 1;
+  drawing.fillStyle = colors.bad;
+  for (const { group, side, node, began } of slices) {
+    if (side === CALLER && !node.ok) drawing.fillRect(x(began), place(group)[0], 2 * ratio, place(group)[1]);
+  }
+  keptOverview = { image, width: overview.width, colors };
+  return image;
+}
+
+// How many slices of `group` there are in each column, against its fullest one.
+function levels(group, width, x) {
+  const levels = new Array(width).fill(0);
+  for (const { began, ended } of group.rows.flat()) {
     const last = Math.min(Math.floor(x(ended)), width - 1);
-    for (let column = Math.max(Math.floor(x(began)), 0); column <= last; column += 1) levels[group.index][column] += 1;
+    for (let column = Math.max(Math.floor(x(began)), 0); column <= last; column += 1) levels[column] += 1;
   }
-  for (const row of levels) {
-    const highest = row.reduce((a, b) => Math.max(a, b), 1);
-    row.forEach((level, column) => (row[column] = level / highest));
-  }
-  levelsOf = { width, levels };
-  return levels;
+  const highest = levels.reduce((a, b) => Math.max(a, b), 1);
+  return levels.map((level) => level / highest);
 }
 
 // What is at a place of the canvas.

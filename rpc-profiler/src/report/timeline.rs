@@ -1,15 +1,15 @@
 //! [`Timeline`]: what is drawn, as rows of numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::all::All;
-use super::shown::Shown;
+use super::shown::{Shown, above};
 use super::strings::Strings;
 use super::workers::Workers;
+use crate::label::Labels;
 use crate::lanes::{Part, WorkerLanes};
-use crate::model::{Call, Profile, Span, SpanId, Tick};
+use crate::model::{Call, Node, Profile, Span, SpanId, Tick};
 
 /// Slices by worker, and the calls and spans that they belong to.
 #[derive(Debug, Serialize)]
@@ -55,32 +55,51 @@ pub(super) type SpanRow = (usize, usize, usize, Option<usize>, u16, [i64; 2]);
 pub(super) type Moments = [Option<i64>; 8];
 
 impl Timeline {
-    pub(super) fn of(all: &All<'_>, shown: &Shown, workers: &Workers, strings: &mut Strings) -> Self {
-        let part = part(all, shown);
+    pub(super) fn of(
+        profile: &Profile,
+        calls: &[&Call],
+        shown: &Shown,
+        workers: &Workers,
+        strings: &mut Strings,
+    ) -> Self {
+        let (part, labels) = part(profile, calls, shown);
         let ids = part.calls.iter().map(|call| call.id).chain(part.spans.iter().map(|span| span.id));
         let rows =
             Rows { workers, index: ids.enumerate().map(|(index, id)| (id, index)).collect(), part: &part };
-        let calls = part.calls.iter().zip(&shown.calls);
-        let spans = part.spans.iter().zip(&shown.spans);
+        let calls = part.calls.iter().enumerate();
+        let spans = part.spans.iter().enumerate();
         Self {
             shown: shown.slices,
             of: shown.of,
             groups: part.lanes().workers.iter().map(|lanes| Group::of(lanes, workers)).collect(),
-            calls: calls.map(|(call, index)| rows.call(call, all.call_label(*index), strings)).collect(),
-            spans: spans.map(|(span, index)| rows.span(span, all.span_label(*index), strings)).collect(),
+            calls: calls.map(|(index, call)| rows.call(call, labels.call(index), strings)).collect(),
+            spans: spans.map(|(index, span)| rows.span(span, labels.span(index), strings)).collect(),
         }
     }
 }
 
-/// A profile of that alone which is shown.
-fn part(all: &All<'_>, shown: &Shown) -> Profile {
-    let profile = all.profile;
+/// A profile of that alone which is shown, and what it is called. Labels name what a call is in, shown or not.
+fn part(profile: &Profile, calls: &[&Call], shown: &Shown) -> (Profile, Labels) {
     let mut part = Profile::new(profile.home, profile.began, profile.ended);
     part.workers.clone_from(&profile.workers);
     part.names.clone_from(&profile.names);
-    part.calls = shown.calls.iter().map(|index| *all.call(*index)).collect();
+    part.calls = shown.calls.iter().map(|index| *calls[*index]).collect();
     part.spans = shown.spans.iter().map(|index| profile.spans[*index]).collect();
-    part
+    let (shown_calls, shown_spans) = (part.calls.len(), part.spans.len());
+
+    let nodes = || calls.iter().map(|call| Node::Call(call)).chain(profile.spans.iter().map(Node::Span));
+    let shown = part.calls.iter().map(Node::Call).chain(part.spans.iter().map(Node::Span));
+    let ids: HashSet<_> = shown.clone().map(|node| node.id()).collect();
+    let missing = above(shown.filter_map(|node| node.parent()).filter(|parent| !ids.contains(parent)), nodes);
+    if !missing.is_empty() {
+        let is_missing = |id| missing.contains(&id) && !ids.contains(&id);
+        part.calls.extend(calls.iter().filter(|call| is_missing(call.id)).map(|call| **call));
+        part.spans.extend(profile.spans.iter().filter(|span| is_missing(span.id)));
+    }
+    let labels = part.labels();
+    part.calls.truncate(shown_calls);
+    part.spans.truncate(shown_spans);
+    (part, labels)
 }
 
 struct Rows<'a> {
@@ -175,11 +194,15 @@ mod tests {
     use crate::report::sample::{ProfileBuilder, at, stages};
 
     fn timeline(sample: &ProfileBuilder) -> (Timeline, Vec<String>) {
-        let all = All::of(&sample.profile);
-        let shown = Shown::of(&sample.profile, &all.calls(), &[], 100);
+        timeline_of(sample, 100)
+    }
+
+    fn timeline_of(sample: &ProfileBuilder, max: usize) -> (Timeline, Vec<String>) {
+        let profile = &sample.profile;
+        let calls: Vec<_> = profile.calls.iter().collect();
+        let shown = Shown::of(profile, &calls, &[], max);
         let mut strings = Strings::default();
-        let workers = Workers::of(&sample.profile, &all.calls());
-        let timeline = Timeline::of(&all, &shown, &workers, &mut strings);
+        let timeline = Timeline::of(profile, &calls, &shown, &Workers::of(profile, &calls), &mut strings);
         (timeline, strings.into_inner())
     }
 
@@ -226,6 +249,26 @@ mod tests {
         let of_second =
             Group { worker: 1, own: 1, rows: 2, slices: vec![(1, 1, 0), (1, 1, 1), (1, 1, 2), (0, 0, 3)] };
         assert_eq!(timeline.groups[1], of_second);
+    }
+
+    #[test]
+    fn labels_name_what_a_call_is_in_if_that_is_shown_or_not() {
+        let mut sample = ProfileBuilder::new();
+        let outer = sample.call("outer", 0, 1, stages(0, [1; 7]));
+        let load = sample.span("load", 1, 4, 5);
+        sample.profile.spans[0].parent = Some(outer);
+        sample.call("detached", 1, 2, stages(4, [100; 7]));
+        sample.last().parent = Some(load);
+
+        let (timeline, strings) = timeline_of(&sample, 2);
+        assert_eq!((timeline.calls.len(), timeline.spans.len()), (1, 0));
+        assert_eq!(timeline.groups.iter().map(|group| group.slices.len()).sum::<usize>(), 2);
+        let label = &strings[timeline.calls[0].0];
+        assert_eq!(
+            label,
+            "rpc_async#outer(worker0 -> worker1)#remote_op: rpc_async#detached(worker1 -> worker2)"
+        );
+        assert_eq!(timeline.calls[0].5, None, "what is not shown is no row");
     }
 
     #[test]
