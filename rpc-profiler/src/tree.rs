@@ -20,6 +20,8 @@ pub(crate) struct Tree<'a> {
     depths: Vec<u32>,
     /// Calls that both caller and callee have recorded, apart: what the callee has recorded, and the other one.
     twins: Vec<(u32, u32)>,
+    /// The same the other way round. Both are sorted.
+    twins_of_callers: Vec<(u32, u32)>,
 }
 
 impl<'a> Tree<'a> {
@@ -29,8 +31,11 @@ impl<'a> Tree<'a> {
         let calls = profile.calls.iter().map(|call| call.parent);
         let above = calls.chain(profile.spans.iter().map(|span| span.parent));
         let parents: Vec<_> = above.map(|id| id.and_then(|id| index.find(id)).unwrap_or(NONE)).collect();
-        let mut tree =
-            Self { profile, depths: vec![NONE; parents.len()], parents, twins: index.twins(profile) };
+        let twins = index.twins(profile);
+        let mut twins_of_callers: Vec<_> =
+            twins.iter().map(|&(callees, callers)| (callers, callees)).collect();
+        twins_of_callers.sort_unstable();
+        let mut tree = Self { profile, depths: vec![NONE; parents.len()], parents, twins, twins_of_callers };
         tree.measure();
         tree
     }
@@ -45,8 +50,10 @@ impl<'a> Tree<'a> {
         if self.twins.binary_search_by_key(&number, |&(callees, _)| callees).is_ok() {
             return None;
         }
-        if let Some((callees, _)) = self.twins.iter().find(|&&(_, callers)| callers == number) {
-            let seen = self.profile.calls.get(*callees as usize)?.times;
+        let at = self.twins_of_callers.partition_point(|&(callers, _)| callers < number);
+        if let Some(&(_, callees)) = self.twins_of_callers.get(at).filter(|&&(callers, _)| callers == number)
+        {
+            let seen = self.profile.calls.get(callees as usize)?.times;
             call.times.arrived = call.times.arrived.or(seen.arrived);
             call.times.ran = call.times.ran.or(seen.ran);
             call.times.replied = call.times.replied.or(seen.replied);
@@ -195,6 +202,23 @@ mod tests {
         let all: Vec<_> = tree.calls().collect();
         assert_eq!(all.len(), 1);
         assert_eq!((all[0].0, all[0].1.times.began, all[0].1.times.ran), (1, Some(tick(10)), Some(tick(13))));
+    }
+
+    #[test]
+    fn each_of_many_records_joins_that_of_its_own_caller() {
+        let mut profile = profile(2);
+        for id in [3, 1, 2] {
+            let mut callees = call(id, None, 0, 1);
+            callees.times.ran = Some(tick(100 + id));
+            profile.calls.push(callees);
+        }
+        for id in [2, 3, 4, 1] {
+            let mut callers = call(id, None, 0, 1);
+            callers.times.began = Some(tick(id));
+            profile.calls.push(callers);
+        }
+        let all: Vec<_> = Tree::new(&profile).calls().map(|(_, call)| (call.id.0, call.times.ran)).collect();
+        assert_eq!(all, [(2, Some(tick(102))), (3, Some(tick(103))), (4, None), (1, Some(tick(101)))]);
     }
 
     proptest! {

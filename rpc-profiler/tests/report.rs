@@ -89,6 +89,16 @@ fn without_a_browser_skipped_the_page_has_the_numbers_of_the_profile() {
         "4 callers, 3 handlers, 1 span"
     );
     assert_histograms(&dom);
+    assert_readable_aloud(&dom);
+}
+
+/// Tables have captions and headings, and what is drawn says in words what it shows.
+fn assert_readable_aloud(dom: &Dom) {
+    assert_eq!((dom.count("<table"), dom.count("<caption")), (6, 6));
+    assert_eq!(dom.all("<th ", "scope").len(), dom.count("<th ") + dom.count("<th>"), "headings say of what");
+    assert!(dom.count("scope=\"row\"") > 20);
+    assert_eq!(dom.all("<svg", "aria-label").len(), dom.count("<svg"));
+    assert!(dom.get("id=\"canvas\"", "aria-label").is_some_and(|label| label.contains("2 workers")));
 }
 
 fn assert_histograms(dom: &Dom) {
