@@ -12,23 +12,23 @@ use serde_json::Value;
 
 /// An event, as far as the tests ask.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Event {
-    pub(super) phase: String,
-    pub(super) name: String,
-    pub(super) pid: u64,
-    pub(super) tid: u64,
-    pub(super) ns: u64,
-    pub(super) ended_ns: u64,
-    pub(super) json: Value,
+pub(crate) struct Event {
+    pub(crate) phase: String,
+    pub(crate) name: String,
+    pub(crate) pid: u64,
+    pub(crate) tid: u64,
+    pub(crate) ns: u64,
+    pub(crate) ended_ns: u64,
+    pub(crate) json: Value,
 }
 
 /// The events of a trace that viewers show whole; or what they would complain about.
-pub(super) fn check(trace: &[u8]) -> Result<Vec<Event>, String> {
+pub(crate) fn check(trace: &[u8]) -> Result<Vec<Event>, String> {
     let trace: Value = serde_json::from_slice(trace).map_err(|error| format!("no JSON: {error}"))?;
     check_value(&trace)
 }
 
-pub(super) fn check_value(trace: &Value) -> Result<Vec<Event>, String> {
+pub(crate) fn check_value(trace: &Value) -> Result<Vec<Event>, String> {
     let unit = trace.get("displayTimeUnit").map_or(Some("ms"), Value::as_str);
     if !matches!(unit, Some("ms" | "ns")) {
         return Err("displayTimeUnit is neither ms nor ns".to_owned());

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod calls;
+mod exports;
 mod remote;
 mod spans;
 
