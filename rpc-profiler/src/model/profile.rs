@@ -54,13 +54,33 @@ impl Profile {
         self.names.get(id.0 as usize).map_or("", String::as_str)
     }
 
-    /// The worker with this rank.
+    /// The worker with this rank. Found at once where they stand by rank, as they should.
     pub fn worker(&self, rank: u32) -> Option<&Worker> {
-        self.workers.iter().find(|worker| worker.rank == rank)
+        let at = self.workers.partition_point(|worker| worker.rank < rank);
+        let in_order = self.workers.get(at).filter(|worker| worker.rank == rank);
+        in_order.or_else(|| self.workers.iter().find(|worker| worker.rank == rank))
     }
 
     /// Its name; `rank N` if it has none here.
     pub fn worker_name(&self, rank: u32) -> String {
         self.worker(rank).map_or_else(|| format!("rank {rank}"), |worker| worker.name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ClockOffset;
+
+    #[test]
+    fn workers_are_found_in_any_order() {
+        let tick = Tick::from_unix_ns(1);
+        for ranks in [[1, 3, 7], [7, 1, 3], [3, 7, 1]] {
+            let mut profile = Profile::new(0, tick, tick);
+            profile.workers =
+                ranks.map(|rank| Worker::new(rank, format!("worker{rank}"), ClockOffset::EXACT)).to_vec();
+            let names = [0, 1, 2, 3, 7, 8].map(|rank| profile.worker_name(rank));
+            assert_eq!(names, ["rank 0", "worker1", "rank 2", "worker3", "worker7", "rank 8"]);
+        }
     }
 }

@@ -183,6 +183,34 @@ Clocks are off by (taken off all times): worker0 +0 ns Â± 0 ns, worker1 -1.500 Â
 Stages are shares of the time that is known by stage; percentiles are exact, by nearest rank.
 ";
 
+/// For one's own tools.
+#[test]
+fn a_table_comes_back_from_json_as_it_was() {
+    let mut profile = profile(2);
+    profile.calls = vec![whole_call(1, None, 0, 1, 0), call_of(2, 0, 7)];
+    profile.spans = vec![span_of(3, Some(1), 1, 11, 12)];
+    let table = profile.key_averages().table();
+    let json = serde_json::to_value(&table).unwrap();
+    assert_eq!(
+        (json["rows"][0]["kind"].as_str(), json["rows"][0]["total_ns"].as_u64()),
+        (Some("call"), Some(35))
+    );
+    assert_eq!(serde_json::from_value::<Table>(json).unwrap(), table);
+}
+
+/// A profile without anything, and one of depth: nothing recurses.
+#[test]
+fn tables_are_of_any_size() {
+    let empty = profile(0).key_averages().table();
+    assert_eq!((empty.rows.len(), empty.total.count, empty.total.max_ns), (0, 0, 0));
+    assert!(empty.to_string().contains("0 calls, 0 spans"));
+    let mut deep = profile(1);
+    deep.spans = (1..=50_000).map(|id| span_of(id, Some(id - 1), 0, id, 100_000 - id)).collect();
+    let table = deep.key_averages().table();
+    assert_eq!((table.rows[0].count, table.rows[0].max_ns, table.rows[0].self_ns), (50_000, 99_998, 99_998));
+    assert_eq!(deep.lanes().workers[0].own, 1);
+}
+
 proptest! {
     /// The definition, in so many words.
     #[test]
