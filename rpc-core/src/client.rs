@@ -152,8 +152,9 @@ impl Client {
     }
 
     /// Has `source` asked what each call of this client and its clones is a child of: the hook of a tracing system,
-    /// which looks at its current span. Where it has nothing to say, a call in a handler is a child of what the handler
-    /// is a child of. A [`CallScope`] goes before it. The first source stays; returns whether this is it.
+    /// which looks at its current span: that of the call itself, where somebody takes it. Where it has nothing to say, a
+    /// call in a handler is a child of what the handler is a child of. A [`CallScope`] goes before it. The first source
+    /// stays; returns whether this is it.
     ///
     /// It runs on the thread that makes the call, so it must be quick and must not block.
     pub fn set_trace_source(&self, source: impl Fn() -> Option<TraceParent> + Send + Sync + 'static) -> bool {
@@ -320,7 +321,10 @@ impl Client {
             },
             Err(error) => return Reply::ready(Err(Failure::Reference(Box::new(error)))),
         };
-        let source = || self.shared.trace_source.get().and_then(|source| (source.0)());
+        let source = || {
+            let TraceSource(source) = self.shared.trace_source.get()?;
+            observed.as_ref().map_or_else(source, |call| call.in_span(source))
+        };
         let given = || context.as_ref().and_then(CallContext::trace);
         if let Some(trace) = scope.trace.or_else(source).or_else(given) {
             codec = trace::append(codec, &mut payload, trace);

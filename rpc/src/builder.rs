@@ -215,7 +215,7 @@ impl WorkerBuilder {
     }
 
     /// Has `source` say what each call of this worker is a child of: the hook of a tracing system, which looks at its
-    /// current span ([`Client::set_trace_source`](crate::Client::set_trace_source) says more). The callee finds it in
+    /// current span. OpenTelemetry needs none, with the feature `otel` ([`Client::set_trace_source`](crate::Client::set_trace_source) says more). The callee finds it in
     /// [`CallContext::trace`](crate::CallContext::trace).
     ///
     /// ```

@@ -237,6 +237,8 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
         // It is the first one: the client is new.
         client.set_trace_source(move || source());
     }
+    #[cfg(feature = "otel")]
+    crate::otel::take_part(&client);
     if let Some(observer) = builder.observer {
         client.observers().set(observer);
     }

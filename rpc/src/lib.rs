@@ -129,7 +129,9 @@
 //! Logs are `tracing` events: `warn` for what somebody should look at, `info` for waiting, `debug` for links. Single calls are spans and
 //! events at debug level with the target [`rpc::calls`](CALLS_TARGET), with worker, peer, function and number of the call on both
 //! sides, and what a function logs is in its span: `RUST_LOG=rpc::calls=debug` shows them. Where nobody takes them, they cost a branch.
-//! A [`TraceParent`] travels with calls ([`CallScope::trace`], [`WorkerBuilder::trace_source`]).
+//! While calls are profiled, both spans have the call's id in the profile, `profile.id`.
+//! A [`TraceParent`] travels with calls ([`CallScope::trace`], [`WorkerBuilder::trace_source`]). With the feature `otel` it is that of
+//! the program's OpenTelemetry layer, by itself: one trace goes through all workers (module `otel`).
 //!
 //! # Pieces of your own
 //! Functions can be given by hand ([`WorkerBuilder::functions`]), and so can rendezvous stores ([`WorkerBuilder::store`]) and backends
@@ -145,6 +147,7 @@
 //! - **`tls`** (default): certificates and encryption, which addresses other than loopback need ([`Security`]).
 //! - **`json`**, **`messagepack`**: codecs beside postcard. See [above](#codecs).
 //! - **`metrics`**: `Metrics`, which counts calls, links and references for the `metrics` facade.
+//! - **`otel`**: calls are part of OpenTelemetry traces, across workers (module `otel`).
 //! - **`profiler`** (default): [`Worker::profile`].
 //! - **`ndarray`**: conversions between [`Tensor`] and `ndarray` arrays that share the bytes.
 //!
@@ -185,6 +188,8 @@ mod init;
 mod leaving;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod ready;
 
 mod address;

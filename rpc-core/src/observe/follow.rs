@@ -47,6 +47,11 @@ pub struct FollowedCall<'a> {
 
 /// A call that is followed on the caller. Dropped when nothing more happens to it.
 pub trait MadeCall: Send {
+    /// By what the follower knows the call, if its spans are to say so: their field `profile.id`, in hexadecimal.
+    fn id(&self) -> Option<u64> {
+        None
+    }
+
     /// Its arguments are encoded, with that many bytes, parts included. What is appended to `note` travels with it, if it
     /// is no longer than 65,535 bytes.
     fn encoded(&mut self, bytes: u64, parts: usize, note: &mut Vec<u8>);
@@ -69,6 +74,11 @@ pub trait MadeCall: Send {
 /// A call that is followed on the callee. Dropped when nothing more happens to it; without an [end](Self::ended) if it
 /// was given up.
 pub trait ServedCall: Send {
+    /// As [`MadeCall::id`], and best the same one.
+    fn id(&self) -> Option<u64> {
+        None
+    }
+
     /// What calls that are made in the handler are to know.
     fn within(&self) -> Within;
 

@@ -45,6 +45,15 @@ pub(super) enum Side {
     Callee(Option<Box<dyn ServedCall>>),
 }
 
+impl Side {
+    fn id(&self) -> Option<u64> {
+        match self {
+            Self::Caller(made) => made.as_ref()?.id(),
+            Self::Callee(served) => served.as_ref()?.id(),
+        }
+    }
+}
+
 /// What the observer has been told of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Told {
@@ -58,16 +67,31 @@ impl Observed {
         let FollowedCall { worker, peer, kind, function, .. } = *call;
         let span = match side {
             Side::Caller(_) => {
-                tracing::debug_span!(target: CALLS_TARGET, "call", worker = %worker.name, peer = %peer.name, function, call = field::Empty)
+                tracing::debug_span!(target: CALLS_TARGET, "call", worker = %worker.name, peer = %peer.name, function, call = field::Empty, profile.id = field::Empty)
             }
             Side::Callee(_) => {
-                tracing::debug_span!(target: CALLS_TARGET, "serve", worker = %worker.name, peer = %peer.name, function, call = field::Empty)
+                tracing::debug_span!(target: CALLS_TARGET, "serve", worker = %worker.name, peer = %peer.name, function, call = field::Empty, profile.id = field::Empty)
             }
         };
+        if !span.is_disabled()
+            && let Some(id) = side.id()
+        {
+            span.record("profile.id", field::display(format_args!("{id:016x}")));
+        }
         let observers = Arc::clone(observers);
         let mark = matches!(side, Side::Caller(Some(_))).then(WriteMark::default);
         let (call, request_bytes, began, told) = (0, 0, Instant::now(), Told::Nothing);
         Self { observers, peer: peer.id, kind, function, side, call, request_bytes, began, span, told, mark }
+    }
+
+    /// The span of the call, unless nobody takes it.
+    pub(super) fn span(&self) -> Option<&Span> {
+        (!self.span.is_disabled()).then_some(&self.span)
+    }
+
+    /// Runs `run` in the span of the call.
+    pub(crate) fn in_span<R>(&self, run: impl FnOnce() -> R) -> R {
+        self.span.in_scope(run)
     }
 
     /// Its arguments are encoded: appends to them what travels to who follows it there, and returns the codec to go with
@@ -135,7 +159,8 @@ impl Observed {
         }
         let took = self.began.elapsed();
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        tracing::debug!(target: CALLS_TARGET, parent: &self.span, outcome, took_us, response_bytes, "ended");
+        // In the span, because there are systems to which a span has ended when it was last left.
+        self.in_span(|| tracing::debug!(target: CALLS_TARGET, outcome, took_us, response_bytes, "ended"));
         let end = CallEnd { outcome, took, response_bytes };
         self.tell(|observer, call| match self.side {
             Side::Caller(_) => observer.ended(call, &end),

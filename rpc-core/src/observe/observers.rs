@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use tracing::Level;
+use tracing::{Level, Span};
 
 use super::follow::{FollowedCall, Follower};
 use super::observed::{Observed, Side};
@@ -13,6 +13,7 @@ use super::{CALLS_TARGET, CallObserver, note};
 use crate::agent::{Incoming, Served};
 use crate::context::CallContext;
 use crate::message::{Kind, Outcome, Response};
+use crate::trace::TraceParent;
 use crate::worker::{Group, WorkerId, WorkerInfo};
 
 /// Who observes the calls of one worker, and who follows them. Its [`Client`](crate::Client) has it
@@ -22,11 +23,15 @@ pub struct Observers {
     group: Group,
     observer: OnceLock<Arc<dyn CallObserver>>,
     follower: OnceLock<Arc<dyn Follower>>,
+    trace_sink: OnceLock<Box<TraceSink>>,
     /// The follower asks for all calls.
     follows: AtomicBool,
     /// There is an observer, or the follower asks for all calls.
     listens: AtomicBool,
 }
+
+/// Takes what the span of a call that is served is a child of.
+type TraceSink = dyn Fn(&Span, TraceParent) + Send + Sync;
 
 impl Observers {
     pub(crate) fn new(me: WorkerId, group: Group) -> Arc<Self> {
@@ -35,6 +40,7 @@ impl Observers {
             group,
             observer: OnceLock::new(),
             follower: OnceLock::new(),
+            trace_sink: OnceLock::new(),
             follows: AtomicBool::new(false),
             listens: AtomicBool::new(false),
         })
@@ -57,6 +63,15 @@ impl Observers {
     pub fn follower<F: Follower>(&self) -> Option<Arc<F>> {
         let follower: Arc<dyn Any + Send + Sync> = Arc::clone(self.follower.get()?) as _;
         follower.downcast().ok()
+    }
+
+    /// Has `sink` told what the span of a call that is served is a child of, before anything happens in it: the hook of a
+    /// tracing system, the other end of the [trace source](crate::Client::set_trace_source). It is not told of calls that
+    /// carry no trace, and of spans that no subscriber takes. The first one stays; returns whether this is it.
+    ///
+    /// It runs in the loops that read links, so it must be quick and must not block.
+    pub fn set_trace_sink(&self, sink: impl Fn(&Span, TraceParent) + Send + Sync + 'static) -> bool {
+        self.trace_sink.set(Box::new(sink)).is_ok()
     }
 
     /// Has the follower asked about all calls from now on, or no longer.
@@ -143,6 +158,10 @@ impl Observers {
             incoming.context = incoming.context.with_within(served.within());
         }
         let mut observed = Box::new(Observed::new(self, &call, Side::Callee(served)));
+        let (sink, trace) = (self.trace_sink.get(), incoming.context.trace());
+        if let (Some(sink), Some(trace), Some(span)) = (sink, trace, observed.span()) {
+            sink(span, trace);
+        }
         observed.is_begun(incoming.context.call(), incoming.request.body.len_bytes());
         let served = observed.run(|| serve(incoming));
         observed.follow(served)

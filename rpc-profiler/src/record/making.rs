@@ -40,6 +40,10 @@ impl MakingCall {
 }
 
 impl MadeCall for MakingCall {
+    fn id(&self) -> Option<u64> {
+        Some(self.call.id.0)
+    }
+
     fn encoded(&mut self, bytes: u64, parts: usize, note: &mut Vec<u8>) {
         self.call.request = traffic(bytes, parts);
         notes::write(&RequestNote { id: self.call.id, depth: self.call.depth }, note);

@@ -67,6 +67,10 @@ impl ServingCall {
 }
 
 impl ServedCall for ServingCall {
+    fn id(&self) -> Option<u64> {
+        Some(self.call.id.0)
+    }
+
     fn within(&self) -> rpc_core::Within {
         Arc::clone(&self.within) as rpc_core::Within
     }
