@@ -6,8 +6,9 @@ use super::row::{Kind, Row, Table};
 use super::units::{share, size, time};
 use crate::model::{ClockOffset, Stage, Worker};
 
-/// How many characters of a key are shown. Its end is: that is where labels with much above them differ.
-const KEY_CHARS_MAX: usize = 80;
+/// How many characters of a key are shown: those of two calls, one in the other, with names as long as names are. Of a longer one
+/// its end is shown, which says what it is of.
+const KEY_CHARS_MAX: usize = 160;
 
 /// What stands in a column, if anything.
 type Cell = fn(&Row) -> Option<String>;

@@ -53,11 +53,13 @@ pub(super) struct Flow {
 impl Flow {
     /// That of a call; `None` if one side is not known, or there is no time for it.
     pub(super) fn of(stops: &Stops) -> Option<Self> {
-        let sent = middle(stops.send?);
-        let served = middle(stops.wait?).max(just_after(sent));
+        let send = stops.send?;
+        let served = middle(stops.wait?).max(just_after(send.began));
         if served > stops.handler_ended? {
             return None;
         }
+        // A callee may have read a request long before its caller has noted that it is written.
+        let sent = middle(send).min(served.shifted(-1));
         let back = stops.receive.and_then(|receive| {
             let back = middle(receive).max(just_after(served));
             (back <= receive.ended).then_some(back)

@@ -20,7 +20,7 @@
 //! Viewers bind the points of an arrow to what is innermost at their time, and draw it between the slices (Perfetto) or the
 //! points (Chrome). So the points are inside of `send`, of what a handler spends before its function begins, and of
 //! `receive`, where nothing else is drawn. Their times have to ascend: where the clocks, as well as they are known, say
-//! that a call arrived before it was sent, its point is moved up, and if there is no room the arrow ends or is left out.
+//! otherwise, points are moved inside of their slices, and if that does not help the arrow ends early or is left out.
 //!
 //! The tests check traces against the format. Besides, Perfetto 52 and Chrome's viewer were seen to take one of 2,000 calls (with
 //! nested ones) without a complaint, with all 10,181 slices, and all 4,000 arrows between the slices that they are meant for.
