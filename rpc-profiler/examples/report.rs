@@ -1,7 +1,12 @@
 //! Writes a report of a job that nobody has run: `cargo run -p rpc-profiler --example report -- report.html [STEPS]`.
 //!
-//! The picture of a report, as in the README, is made by a browser without a screen:
-//! `chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,900 --screenshot=profile.png "file://$PWD/report.html#call-7"`.
+//! A picture of this or any other report, such as that of `parameter_server --profile DIR`, is made by a browser without a screen.
+//! What is behind the `#` selects a call, which the page's addresses name, and can be left out:
+//!
+//! ```text
+//! chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,900 \
+//!     --screenshot=docs/profile.png "file://$PWD/DIR/report.html#call-7"
+//! ```
 
 use std::fs::File;
 use std::time::Instant;

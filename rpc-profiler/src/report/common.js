@@ -127,3 +127,6 @@ function shortLabel(label) {
   const own = label.split("#remote_op: ").at(-1);
   return own === label ? label : `… ${own}`;
 }
+
+// A function without the modules that it is in: `Shard::pull` of `my_app::shard::Shard::pull`.
+const shortFunction = (fn) => fn.replace(/^(?:[a-z_][a-z0-9_]*::)+/, "");

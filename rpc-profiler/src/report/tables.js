@@ -41,27 +41,29 @@ function meter(part, whole) {
   return el("span", {}, el("b", {}, percent(part, whole)), el("span", { class: "meter", "aria-hidden": "true" }, filled));
 }
 
-// Durations are drawn on a logarithmic scale; a quarter of a nanosecond stands for none.
-const scale = (ns) => Math.log10(Math.max(ns, 0.25));
+// Durations are drawn on a logarithmic scale, those below ten nanoseconds at its beginning.
+const scale = (ns) => Math.log10(Math.max(ns, 10));
 
 // The whole powers of ten around all `distributions`.
 function domainOf(distributions) {
   const known = distributions.filter((distribution) => distribution !== null);
-  if (known.length === 0) return [0, 1];
+  if (known.length === 0) return [1, 2];
   const begin = Math.min(...known.map(({ buckets }) => scale(buckets[0][0])));
   const end = Math.max(...known.map(({ buckets }) => scale(buckets.at(-1)[1])));
   return [Math.floor(begin), Math.max(Math.ceil(end), Math.floor(begin) + 1)];
 }
 
-const domainText = ([begin, end]) => `${time(10 ** begin)} … ${time(10 ** end)}, logarithmic`;
+const domainText = ([begin, end]) => `${begin === 1 ? "≤ " : ""}${power(begin)} … ${power(end)}`;
+
+const power = (of) => time(10 ** of).replace(/\.0+ /, " ");
 
 function histogram(distribution, [begin, end], color) {
   if (distribution === null) return el("span", { class: "note" }, "not known");
   const x = (ns) => (1000 * (scale(ns) - begin)) / (end - begin);
   const highest = Math.max(...distribution.buckets.map(([, , number]) => number));
   const grid = [];
-  for (let power = begin; power <= end; power += 1) {
-    const at = (1000 * (power - begin)) / (end - begin);
+  for (let decade = begin; decade <= end; decade += 1) {
+    const at = (1000 * (decade - begin)) / (end - begin);
     grid.push(el("line", { class: "axis", x1: at, x2: at, y1: 0, y2: 100, "vector-effect": "non-scaling-stroke" }));
   }
   const bars = distribution.buckets.map(([from, to, number]) => {
@@ -86,7 +88,7 @@ const distributionColumns = (of, domain, color = () => null) => [
   numeric("p50", (row) => of(row)?.p50 ?? null, time),
   numeric("p99", (row) => of(row)?.p99 ?? null, time),
   numeric("max", (row) => of(row)?.max ?? null, time),
-  { title: domainText(domain), cell: (row) => histogram(of(row), domain, color(row)) },
+  { title: domainText(domain), class: "chart", cell: (row) => histogram(of(row), domain, color(row)) },
 ];
 
 const failedText = (failed) => (failed > 0 ? el("span", { class: "bad" }, integer.format(failed)) : "0");
@@ -108,7 +110,7 @@ function showFunctions() {
     { title: "share", class: "share-cell", cell: (row) => meter(row.total.sum, all.total.sum) },
     ...distributionColumns((row) => row.total, domain),
   ];
-  const caption = "What calls took for their callers, in sum. Lines in the histograms: median, and in red p99.";
+  const caption = "What calls took for their callers. Histograms are on a logarithmic scale; lines in them are the median and, in red, p99.";
   fillTable(byId("functions-table"), caption, columns, lines, (row) => ({
     "data-function": row.key,
     "data-index": row.index,

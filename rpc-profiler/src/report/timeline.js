@@ -23,7 +23,7 @@ function makeSlice(group, [row, side, index]) {
   const call = calls[index];
   const known = call.stages.map((part, stage) => part && { stage, began: part[0], ended: part[1] });
   const parts = known.filter((part) => part && (side === CALLER || part.stage === 3 || part.stage === 4));
-  const text = side === CALLER ? `${call.fn} → ${call.to.name}` : `${call.fn} ← ${call.from.name}`;
+  const text = shortFunction(call.fn) + (side === CALLER ? ` → ${call.to.name}` : ` ← ${call.from.name}`);
   const [, encoded, written, arrived, ran, replied, answered, decoded] = call.times;
   const began = side === CALLER ? call.times[0] : (arrived ?? ran);
   const ended = side === CALLER ? (decoded ?? answered ?? written ?? encoded) : (replied ?? ran);
