@@ -127,7 +127,10 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::arbitrary::any_profile;
     use crate::report::sample::{ProfileBuilder, at, stages};
 
     #[test]
@@ -169,5 +172,26 @@ mod tests {
         assert_eq!(slowest, ["rpc_async#slow(worker0 -> worker1)", "rpc_async#quick(worker0 -> worker1)"]);
         let failed = data.failures.rows.iter().map(|row| label(row.example.unwrap()));
         assert_eq!(failed.collect::<Vec<_>>(), ["rpc_async#quick(worker0 -> worker1)"]);
+    }
+
+    proptest! {
+        /// Also one that was put together by hand, or by somebody who means harm.
+        #[test]
+        fn any_profile_has_a_page_whose_numbers_agree(profile in any_profile()) {
+            let data = Data::of(&profile);
+            let calls = data.facts.calls as u64;
+            prop_assert_eq!(data.matrix.cells.iter().map(|cell| cell.calls).sum::<u64>(), calls);
+            prop_assert_eq!(data.functions.all.total.as_ref().map_or(0, |total| total.count), calls);
+            prop_assert_eq!(data.failures.rows.iter().map(|row| row.count).sum::<u64>(), data.facts.failed as u64);
+
+            let Timeline { calls, spans, groups, shown, .. } = &data.timeline;
+            prop_assert_eq!(groups.iter().map(|group| group.slices.len()).sum::<usize>(), *shown);
+            for (row, side, index) in groups.iter().flat_map(|group| &group.slices) {
+                let of = if *side == 2 { spans.len() } else { calls.len() };
+                prop_assert!((*index as usize) < of && groups.iter().any(|group| *row < group.rows));
+            }
+            prop_assert!(data.slowest.iter().all(|index| *index < calls.len()));
+            profile.write_report(std::io::sink())?;
+        }
     }
 }
