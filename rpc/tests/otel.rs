@@ -140,7 +140,7 @@ async fn calls_outside_of_spans_are_traces_of_their_own() {
 
 #[tokio::test]
 async fn what_the_program_says_goes_before() {
-    let [said, scoped] = [3, 4].map(|id| TraceParent::new([id; 16], [id; 8], 1).unwrap());
+    let [said, scoped] = [8, 9].map(|id| TraceParent::new([id; 16], [id; 8], 1).unwrap());
     let workers = workers(move |builder| builder.trace_source(move || Some(said))).await;
     let call = || workers[0].rpc_async("worker2", last, ());
     let by_source = info_span!("user's").in_scope(call).await.unwrap();
