@@ -139,7 +139,9 @@ const distributionAttributes = (distribution) =>
 // Of the function with that index; of all for -1.
 function showStages(index) {
   const latencies = data.functions.rows[index] ?? data.functions.all;
-  const sum = latencies.total?.sum ?? 0;
+  // Where clocks are not known well, stages may be longer together than their calls.
+  const known = latencies.stages.reduce((sum, stage) => sum + (stage?.sum ?? 0), 0);
+  const sum = Math.max(known, latencies.total?.sum ?? 0);
   const rows = data.stages.map((name, stage) => ({ name, stage, distribution: latencies.stages[stage] }));
   const domain = domainOf(latencies.stages);
   const columns = [
