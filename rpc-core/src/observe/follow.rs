@@ -82,7 +82,8 @@ pub trait ServedCall: Send {
     /// What calls that are made in the handler are to know.
     fn within(&self) -> Within;
 
-    /// The function begins now. Told again if that was not yet it: it had to wait for its arguments, or for a thread.
+    /// The function begins now, and not when the request was [read](Follower::serving): it had to wait for its arguments,
+    /// or for a thread.
     fn runs(&mut self);
 
     /// It has ended, and its result is encoded. What is appended to `note` travels back, if it is no longer than 65,535

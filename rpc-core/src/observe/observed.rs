@@ -32,7 +32,8 @@ pub(crate) struct Observed {
     side: Side,
     call: u64,
     request_bytes: u64,
-    began: Instant,
+    /// `None` if nobody is told how long it takes.
+    began: Option<Instant>,
     span: Span,
     told: Told,
     /// Of a call that is followed on the caller.
@@ -80,7 +81,8 @@ impl Observed {
         }
         let observers = Arc::clone(observers);
         let mark = matches!(side, Side::Caller(Some(_))).then(WriteMark::default);
-        let (call, request_bytes, began, told) = (0, 0, Instant::now(), Told::Nothing);
+        let is_timed = observers.observer().is_some() || !span.is_disabled();
+        let (call, request_bytes, began, told) = (0, 0, is_timed.then(Instant::now), Told::Nothing);
         Self { observers, peer: peer.id, kind, function, side, call, request_bytes, began, span, told, mark }
     }
 
@@ -154,10 +156,11 @@ impl Observed {
     }
 
     fn tell_end(&mut self, outcome: &'static str, response_bytes: u64) {
+        let Some(began) = self.began else { return };
         if std::mem::replace(&mut self.told, Told::Ended) != Told::Begun {
             return;
         }
-        let took = self.began.elapsed();
+        let took = began.elapsed();
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // In the span, because there are systems to which a span has ended when it was last left.
         self.in_span(|| tracing::debug!(target: CALLS_TARGET, outcome, took_us, response_bytes, "ended"));
@@ -178,11 +181,15 @@ impl Observed {
     }
 
     /// Runs what may be the function itself.
-    pub(super) fn run<R>(&mut self, run: impl FnOnce() -> R) -> R {
+    pub(super) fn run<R>(&self, run: impl FnOnce() -> R) -> R {
+        self.span.in_scope(run)
+    }
+
+    /// What is next is the function, and it was not before.
+    fn runs(&mut self) {
         if let Side::Callee(Some(served)) = &mut self.side {
             served.runs();
         }
-        self.span.in_scope(run)
     }
 
     /// The function has ended with `response`, to which it appends what travels back.
@@ -208,6 +215,7 @@ impl Observed {
                 self.served(response)
             })),
             Served::Blocking(job) => Served::Blocking(Box::new(move || {
+                self.runs();
                 let response = self.run(job);
                 self.served(response)
             })),
@@ -215,7 +223,7 @@ impl Observed {
                 let served = InSpan { span: self.span.clone(), future }.await;
                 // An inline function has run in the last poll.
                 if !matches!(served, Served::Now(_)) {
-                    self.run(|| ());
+                    self.runs();
                 }
                 self.follow(served)
             })),
