@@ -18,6 +18,7 @@ mod launcher;
 mod local;
 mod nested;
 mod observing;
+mod profiling;
 mod rref;
 mod security;
 mod selftest;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         local::scenarios(),
         codecs::scenarios(),
         observing::scenarios(),
+        profiling::scenarios(),
         bounds::scenarios(),
     ]
     .concat()

@@ -33,9 +33,14 @@ impl Profiling {
         Self { recorder: Arc::clone(recorder), what, began, first_call, first_span, lost_before }
     }
 
-    /// What has been recorded since it began: calls and spans that have ended. A call has when its result has been
-    /// taken, or its future dropped.
+    /// Ends it. What has been recorded is what [`so_far`](Self::so_far) has.
     pub fn finish(self) -> Profile {
+        self.so_far()
+    }
+
+    /// What has been recorded since it began: calls and spans that have ended. A call has when its result has been
+    /// taken, or its future dropped. Recording goes on; what comes while this copies waits for it.
+    pub fn so_far(&self) -> Profile {
         let mut profile = Profile::new(self.recorder.rank(), self.began, self.recorder.now());
         let wanted = |origin| match self.what {
             Origin::Served => origin != Origin::Made,

@@ -74,6 +74,7 @@ async fn profiles_nest_and_each_has_what_was_recorded_while_it_was() {
     let inner = workers.recorders[0].profile();
     call().await;
     let inner = inner.finish();
+    assert_eq!(outer.so_far().calls.len(), 2);
     call().await;
     let outer = outer.finish();
     assert_eq!((inner.calls.len(), outer.calls.len()), (1, 3));
