@@ -130,6 +130,7 @@
 //! events at debug level with the target [`rpc::calls`](CALLS_TARGET), with worker, peer, function and number of the call on both
 //! sides, and what a function logs is in its span: `RUST_LOG=rpc::calls=debug` shows them. Where nobody takes them, they cost a branch.
 //! While calls are profiled, both spans have the call's id in the profile, `profile.id`.
+//! [`Worker::profile`] records where the time of calls goes, on all workers, as a table, a timeline or a page for a browser.
 //! A [`TraceParent`] travels with calls ([`CallScope::trace`], [`WorkerBuilder::trace_source`]). With the feature `otel` it is that of
 //! the program's OpenTelemetry layer, by itself: one trace goes through all workers (module `otel`).
 //!
