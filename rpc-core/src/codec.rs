@@ -179,7 +179,7 @@ impl Codecs {
         let (id, name) = (codec.id(), codec.name());
         let flags = crate::aside::FLAG | crate::trace::FLAG | crate::observe::note::FLAG;
         let is_id = id & flags == 0 && id > POSTCARD;
-        assert!(is_id, "codec {name} cannot have the id {id}; take one of 64 to 95");
+        assert!(is_id, "codec {name} cannot have the id {id}; take one of 64 to 79");
         self.others.retain(|other| other.id() != codec.id());
         self.others.push(codec);
         self

@@ -65,7 +65,7 @@ impl TransportAgent {
 
 impl TransportAgent {
     #[inline]
-    fn send_with(&self, to: WorkerId, request: Request, mark: Option<WriteMark>) -> Reply {
+    fn send_with(&self, to: WorkerId, mut request: Request, mark: Option<WriteMark>) -> Reply {
         let shared = &self.shared;
         if shared.is_closed() {
             return Reply::ready(Err(Failure::ShutDown));
@@ -73,7 +73,7 @@ impl TransportAgent {
         if request.kind.0 < Kind::REQUEST_FIRST {
             return Reply::ready(Err(Failure::UnknownKind));
         }
-        if let Some(failure) = shared.too_large(&request.body) {
+        if let Some(failure) = shared.refuses(&mut request.codec, &mut request.body) {
             return Reply::ready(Err(failure));
         }
         let Some(peer) = shared.peer(to) else {

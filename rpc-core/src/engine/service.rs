@@ -223,10 +223,10 @@ impl Answer {
         self.send_once(response, flush);
     }
 
-    fn send_once(&mut self, response: Response, flush: Flush) {
+    fn send_once(&mut self, mut response: Response, flush: Flush) {
         self.sent = true;
         let Origin { shared, peer, to } = &*self.origin;
-        let response = match shared.too_large(&response.body) {
+        let response = match shared.refuses(&mut response.codec, &mut response.body) {
             None => response,
             Some(failure) => Response::failed(Outcome::BadResult, &[&failure.to_string()]),
         };
@@ -239,7 +239,7 @@ impl Answer {
                 let bytes = response.body.len_bytes();
                 peer.running.lock().answered(*number, self.call, self.kind, bytes);
                 let header = Header {
-                    payload_bytes: response.body.payload.len() as u32, // bounded by `too_large`
+                    payload_bytes: response.body.payload.len() as u32, // bounded by `refuses`
                     part_count: response.body.parts.len() as u16,
                     kind: frame::REPLY,
                     codec: response.codec,

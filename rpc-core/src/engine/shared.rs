@@ -17,6 +17,7 @@ use super::watchers::Watchers;
 use crate::backend::AgentStart;
 use crate::error::Failure;
 use crate::message::{Body, Kind};
+use crate::observe::note;
 use crate::proto::shutdown::Counts;
 use crate::transport::Transport;
 use crate::worker::{Group, Incarnation, WorkerId};
@@ -111,6 +112,15 @@ impl Shared {
         let parts = usize::from(u16::MAX);
         (body.parts.len() > parts)
             .then(|| Failure::Overloaded { bound: "parts of one message".into(), limit: parts as u64 })
+    }
+
+    /// As [`too_large`](Self::too_large), for a message that is sent rather without its note than not at all.
+    pub(super) fn refuses(&self, codec: &mut u8, body: &mut Body) -> Option<Failure> {
+        let failure = self.too_large(body)?;
+        match note::split(codec, &mut body.payload) {
+            Ok(Some(_)) => self.too_large(body),
+            Ok(None) | Err(_) => Some(failure),
+        }
     }
 
     pub(super) fn count_sent(&self, kind: Kind) {

@@ -89,3 +89,6 @@ pub struct CallEnd {
     /// Payload and parts of the response, in bytes; 0 without one.
     pub response_bytes: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,10 +15,13 @@ use crate::codec::CodecError;
 pub(crate) const FLAG: u8 = 0x10;
 
 const LENGTH_BYTES: usize = 2;
+/// Room for most notes.
+pub(crate) const BYTES_USUAL: usize = 32;
 
 /// Appends what `write` writes to a payload, and returns the codec byte to go with it.
 pub(crate) fn append(codec: u8, payload: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> u8 {
     let before = payload.len();
+    payload.reserve(BYTES_USUAL);
     write(payload);
     let Ok(length) = u16::try_from(payload.len() - before) else {
         payload.truncate(before);

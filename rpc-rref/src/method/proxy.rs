@@ -35,6 +35,15 @@ impl<'a, T: 'static> Proxy<'a, T> {
         method: M,
         args: M::Args,
     ) -> RpcFuture<M::Output, M::Error> {
+        self.call("rref_rpc_async", method, args)
+    }
+
+    fn call<M: RemoteMethod<Value = T>>(
+        &self,
+        operation: &'static str,
+        method: M,
+        args: M::Args,
+    ) -> RpcFuture<M::Output, M::Error> {
         let _: M = method;
         let handle = self.rref.handle();
         let registry = match handle.registry() {
@@ -43,13 +52,8 @@ impl<'a, T: 'static> Proxy<'a, T> {
         };
         let rref = handle.rref();
         let method = const { FunctionId::new(M::NAME, M::SIGNATURE).to_wire() };
-        let head = RequestHead {
-            kind: METHOD,
-            method,
-            operation: "rref_rpc_async",
-            function: M::NAME,
-            signature: M::SIGNATURE,
-        };
+        let head =
+            RequestHead { kind: METHOD, method, operation, function: M::NAME, signature: M::SIGNATURE };
         let used = Use::new(&registry, handle, M::BODY.access() == Access::Exclusive);
         let nested = M::BODY.access() == Access::Shared && used.is_nested();
         let to = rref.owner;
@@ -75,7 +79,7 @@ impl<'a, T: 'static> Proxy<'a, T> {
         method: M,
         args: M::Args,
     ) -> Result<M::Output, CallError<M::Error>> {
-        self.rpc_async(method, args).wait()
+        self.call("rref_rpc_sync", method, args).wait()
     }
 
     /// Has `method` run on the value's owner, where its result stays, and returns a reference to that at

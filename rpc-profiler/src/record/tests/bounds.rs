@@ -75,3 +75,29 @@ async fn pr3_a_note_that_is_longer_than_its_message_is_a_bad_argument() {
     let response = workers.client(0).agent().send(rpc_core::WorkerId(1), request).await.unwrap();
     assert_eq!(response.outcome, Outcome::BadArguments);
 }
+
+#[rpc_macros::function(crate = "rpc_core")]
+async fn echo(bytes: Vec<u8>) -> Vec<u8> {
+    bytes
+}
+
+/// PR-3. Nor does it when there is no room for one.
+#[tokio::test(start_paused = true)]
+async fn pr3_a_message_that_just_fits_is_sent_without_its_note() {
+    const LIMIT: u64 = 4096;
+    let config = rpc_core::EngineConfig { message_bytes_max: LIMIT, ..Default::default() };
+    let cluster = Cluster::builder().workers(["worker0", "worker1"]).config(config).build().await.unwrap();
+    let recorder = Recorder::start(cluster.client("worker0")).unwrap();
+    Recorder::start(cluster.client("worker1")).unwrap();
+    let profiling = recorder.profile();
+    // With the two bytes of its length it is as long as a message may be; then one longer.
+    let call = |bytes: u64| cluster.client("worker0").rpc_async("worker1", echo, (vec![7; bytes as usize],));
+    assert_eq!(call(LIMIT - 2).await.unwrap().len() as u64, LIMIT - 2);
+    // There is room for the note of the request, not for that of the response.
+    assert_eq!(call(LIMIT - 12).await.unwrap().len() as u64, LIMIT - 12);
+    call(LIMIT - 1).await.unwrap_err();
+    let profile = profiling.finish();
+    assert_eq!(outcomes(&profile), ["ok", "ok", "too_large"]);
+    let run = profile.calls.iter().map(|call| call.times.stage_ns(Stage::Run).is_some());
+    assert!(run.eq([false, false, false]), "a call without one of its notes has nothing of its callee");
+}
