@@ -365,6 +365,7 @@ impl<T, E> Drop for RpcFuture<T, E> {
             self.reply.cancel();
         }
         if !self.seen {
+            self.reply.cell().abandon();
             let nobody = Callee::Member(WorkerId(0));
             let none = CallInfo { client: None, to: nobody, function: "", signature: "" };
             unseen::leave(self.reply.cell(), std::mem::replace(&mut self.call, none));

@@ -5,13 +5,14 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::model::Profile;
+use crate::summary::GroupBy;
 
 impl Profile {
     /// Writes into `directory`, which is made if it is not there:
     ///
     /// | file | what |
     /// |---|---|
-    /// | `table.txt` | the [averages](Self::key_averages) by key |
+    /// | `table.txt` | the [averages](Self::key_averages) by function, then by key |
     /// | `trace.json` | a [timeline](Self::write_chrome_trace) for <https://ui.perfetto.dev> and chrome://tracing |
     /// | `report.html` | a [page](Self::write_report) to open in a browser |
     /// | `profile.json` | the profile [itself](Self::write_json), for one's own tools |
@@ -23,7 +24,10 @@ impl Profile {
     pub fn save(&self, directory: impl AsRef<Path>) -> io::Result<()> {
         let directory = directory.as_ref();
         fs::create_dir_all(directory).map_err(|error| named(directory, &error))?;
-        let table = |out: &mut BufWriter<File>| writeln!(out, "{}", self.key_averages().table());
+        let table = |out: &mut BufWriter<File>| {
+            let by_function = self.key_averages().group_by(GroupBy::Function).table();
+            writeln!(out, "{by_function}\n{}", self.key_averages().table())
+        };
         write_file(&directory.join("table.txt"), table)?;
         write_file(&directory.join("trace.json"), |out| self.write_chrome_trace(out))?;
         write_file(&directory.join("report.html"), |out| self.write_report(out))?;

@@ -81,6 +81,10 @@ pub(crate) fn apply(profile: &mut Profile) {
         for tick in [&mut times.arrived, &mut times.ran, &mut times.replied] {
             *tick = tick.map(|tick| tick.shifted(to));
         }
+        // Who writes learns of it when it has its turn again, and the callee may have been quicker.
+        if let (Some(written), Some(arrived)) = (times.written, times.arrived) {
+            times.written = Some(written.min(arrived));
+        }
     }
     for span in &mut profile.spans {
         let back = back(span.worker);
@@ -167,6 +171,22 @@ mod tests {
                 prop_assert!(truth.abs_diff(offset.offset_ns) <= error, "{truth} is not {offset:?}");
             }
         }
+    }
+
+    /// CO-1. And so no stage is longer than the call, and all together are not.
+    #[test]
+    fn co1_a_request_is_written_before_it_arrives_however_late_that_is_noticed() {
+        let mut late = call(0, 1, &[0, 1_000], [0, 10, 20, 30]);
+        late.times.began = late.times.encoded;
+        late.times.written = late.times.answered;
+        late.times.ran = late.times.arrived;
+        let mut profile = Profile::new(0, Tick::from_unix_ns(1), Tick::from_unix_ns(2));
+        profile.calls = vec![late];
+        apply(&mut profile);
+        let times = &profile.calls[0].times;
+        assert_eq!(times.written, times.arrived);
+        let stages: u64 = crate::model::Stage::ALL.iter().filter_map(|stage| times.stage_ns(*stage)).sum();
+        assert_eq!((stages, times.total_ns()), (30, 30));
     }
 
     #[test]

@@ -227,6 +227,8 @@ pub use rpc_core::{
 };
 pub use rpc_macros::{function, methods};
 #[cfg(feature = "profiler")]
+pub use rpc_profiler::summary::{GroupBy, SortBy};
+#[cfg(feature = "profiler")]
 pub use rpc_profiler::{self, Profile, Profiling, record_function, record_future};
 pub use rpc_rendezvous::MemoryStore;
 pub use rpc_rref::method::RemoteMethods;

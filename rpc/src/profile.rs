@@ -35,7 +35,9 @@ impl Worker {
     /// ```
     ///
     /// Profiles nest: each has what was recorded while it was. A worker keeps the last million calls for those under way
-    /// ([`rpc_profiler::CALLS_KEPT_DEFAULT`]) and counts the others. While nobody profiles, a call costs a branch more.
+    /// ([`rpc_profiler::CALLS_KEPT_DEFAULT`]), and a response brings some 300 calls or 900 spans of its handler; the others
+    /// are counted in [`Profile::dropped`](crate::Profile::dropped). Tasks that a handler spawns are in the profile if
+    /// [`CallContext::scope`](crate::CallContext::scope) takes them there. While nobody profiles, a call costs a branch more.
     ///
     /// # Panics
     /// If the worker has a [`Follower`](rpc_core::Follower) that is not the profiler's. Those that this crate starts have
@@ -96,7 +98,18 @@ impl Worker {
         self.recorder().record_function(name)
     }
 
-    /// As [`record_function`](Self::record_function), for `future`: from its first poll until it has ended.
+    /// As [`record_function`](Self::record_function), for `future`: from its first poll until it has ended. What it calls
+    /// is below the span, so the call has to be made in there.
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # #[rpc::function]
+    /// # fn add(a: f64, b: f64) -> f64 { a + b }
+    /// # async fn example(worker: Worker) -> Result<(), CallError> {
+    /// let ask = async { worker.rpc_async("worker1", add, (1.0, 2.0)).await };
+    /// let sum = worker.record_future("ask", ask).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Panics
     /// As [`profile`](Self::profile).

@@ -67,6 +67,7 @@ fn is_whole(call: &Call) -> Result<()> {
         known.iter().filter(|stage| stage.is_none()).count() <= usize::from(known[1].is_none()),
         "{call:?}"
     );
+    ensure!(known.iter().flatten().sum::<u64>() <= call.times.total_ns(), "{call:?}");
     Ok(())
 }
 

@@ -272,6 +272,17 @@ impl ReplyCell {
         }
     }
 
+    /// Nobody will take the result: who follows the call need not wait for that, if it has ended.
+    pub(crate) fn abandon(&self) {
+        let mut inner = self.inner.lock();
+        let observed = match inner.state {
+            State::Pending(_) => None,
+            State::Done(_) | State::Taken(_) => inner.following.take(),
+        };
+        drop(inner);
+        drop(observed);
+    }
+
     pub(super) fn take_handles(&self) -> Option<Received> {
         self.inner.lock().handles.take_received()
     }

@@ -94,7 +94,7 @@ pub struct CallTimes {
     pub arrived: Option<Tick>,
     /// The function has begun, arguments included.
     pub ran: Option<Tick>,
-    /// It has ended, and its result is encoded and given to the agent.
+    /// It has ended, and its result is encoded and given to the agent; or it was given up.
     pub replied: Option<Tick>,
     /// The caller has the response, or what came instead of it.
     pub answered: Option<Tick>,

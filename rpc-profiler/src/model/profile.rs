@@ -32,6 +32,9 @@ pub struct Profile {
     pub spans: Vec<Span>,
     /// Calls and spans that were not kept, because there was no more room.
     pub dropped: u64,
+    /// Calls that the worker had made, or was serving, and that had not ended when this was taken: they are not in it.
+    #[serde(default)]
+    pub under_way: u64,
 }
 
 impl Profile {
@@ -46,6 +49,7 @@ impl Profile {
             calls: Vec::new(),
             spans: Vec::new(),
             dropped: 0,
+            under_way: 0,
         }
     }
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// A moment in nanoseconds since the Unix epoch, as the clock of one worker has it. Differences are exact to what the
 /// system's monotonic clock gives; the epoch is read once for each worker.
 ///
+/// In JSON it is a whole number, of which JavaScript and jq keep what is left of it after some 200 ns; differences from the
+/// profile's own `began` are exact if they are taken of whole numbers.
+///
 /// Never zero, so that `Option<Tick>` is as small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

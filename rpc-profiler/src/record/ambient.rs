@@ -1,14 +1,15 @@
-//! [`Ambient`]: the span in which a thread is.
+//! [`Ambient`]: the spans in which a thread is.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use crate::model::SpanId;
 
 thread_local! {
-    static CURRENT: Cell<Option<Ambient>> = const { Cell::new(None) };
+    /// The innermost last. As many as there are guards on this thread, and futures that are being polled.
+    static OPEN: RefCell<Vec<Ambient>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The innermost span of this thread. Calls and spans that begin in it are below it.
+/// A span of this thread. Calls and spans that begin in it are below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ambient {
     /// Whose span, as [`Recorder::number`](super::Recorder) has it: a process may have several workers.
@@ -20,13 +21,23 @@ pub(super) struct Ambient {
 }
 
 impl Ambient {
-    /// The span of this thread, if it is one of `recorder` in the handler of `within`.
+    /// The innermost span of this thread, if it is one of `recorder` in the handler of `within`.
     pub(super) fn current(recorder: u64, within: Option<SpanId>) -> Option<Self> {
-        CURRENT.get().filter(|ambient| (ambient.recorder, ambient.within) == (recorder, within))
+        let innermost = OPEN.with_borrow(|open| open.last().copied());
+        innermost.filter(|ambient| (ambient.recorder, ambient.within) == (recorder, within))
     }
 
-    /// Makes this the span of the thread, and returns what it was before.
-    pub(super) fn replace(ambient: Option<Self>) -> Option<Self> {
-        CURRENT.replace(ambient)
+    /// Makes this the innermost span of the thread.
+    pub(super) fn enter(self) {
+        OPEN.with_borrow_mut(|open| open.push(self));
+    }
+
+    /// The thread is in this no longer. Guards may end in any order.
+    pub(super) fn leave(self) {
+        OPEN.with_borrow_mut(|open| {
+            if let Some(at) = open.iter().rposition(|ambient| *ambient == self) {
+                open.remove(at);
+            }
+        });
     }
 }

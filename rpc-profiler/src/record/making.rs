@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use super::log::Origin;
 use super::notes::{self, RequestNote, ResponseNote};
-use super::recorder::Recorder;
+use super::recorder::{Followed, Recorder};
 use super::serving::Within;
 use crate::model::{Call, NameId, Tick, Traffic};
 
 /// What is known of a call so far. Recorded when it is dropped, if it has been sent.
 pub(super) struct MakingCall {
-    recorder: Arc<Recorder>,
+    recorder: Followed,
     within: Option<Arc<Within>>,
     call: Call,
     operation: &'static str,
@@ -34,7 +34,7 @@ impl MakingCall {
         let mut made = Call::new(recorder.next_id(), worker.id.0, peer.id.0, unnamed, unnamed, unnamed);
         (made.parent, made.depth) = recorder.place(within.as_deref());
         made.times.began = Some(recorder.now());
-        let recorder = Arc::clone(recorder);
+        let recorder = recorder.count();
         Self { recorder, within, call: made, operation, function, outcome: "given_up", note: None }
     }
 }

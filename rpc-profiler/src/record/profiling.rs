@@ -11,7 +11,7 @@ use crate::offsets;
 
 /// A profile that is under way. Ends when it is dropped; [`finish`](Self::finish) gives what was recorded. Any number may
 /// be under way, one in the other or side by side: each has what was recorded while it was.
-#[must_use = "recording ends when this is dropped"]
+#[must_use = "recording ends when this is dropped: bind it, as in `let profiling = ..`"]
 pub struct Profiling {
     recorder: Arc<Recorder>,
     what: Origin,
@@ -38,10 +38,12 @@ impl Profiling {
         self.so_far()
     }
 
-    /// What has been recorded since it began: calls and spans that have ended. A call has when its result has been
-    /// taken, or its future dropped. Recording goes on; what comes while this copies waits for it.
+    /// What has been recorded since it began: calls and spans that have ended. A call has when its response is there, or
+    /// what came instead, and its result has been taken or its future dropped. [`Profile::under_way`] counts the others.
+    /// Recording goes on; what comes while this copies waits for it.
     pub fn so_far(&self) -> Profile {
         let mut profile = Profile::new(self.recorder.rank(), self.began, self.recorder.now());
+        profile.under_way = self.recorder.under_way();
         let wanted = |origin| match self.what {
             Origin::Served => origin != Origin::Made,
             Origin::Made | Origin::MadeInHandler => origin != Origin::Served,

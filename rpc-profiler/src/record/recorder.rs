@@ -24,7 +24,7 @@ use super::serving::{ServingCall, Within};
 use super::span_guard::{InSpan, Open, SpanGuard};
 use crate::model::{SpanId, Tick};
 
-/// How many calls a worker keeps for the profiles that are under way, unless told otherwise: about 160 bytes each.
+/// How many calls a worker keeps for the profiles that are under way, unless told otherwise: about 140 bytes each.
 pub const CALLS_KEPT_DEFAULT: usize = 1 << 20;
 
 /// Numbers below this one are those of calls and spans, above it is the rank.
@@ -41,6 +41,8 @@ pub struct Recorder {
     /// Profiles under way of what this worker does, and of what it serves.
     own: AtomicUsize,
     serving: AtomicUsize,
+    /// Calls that are followed and have not ended.
+    followed: AtomicU64,
     /// `None` while nobody profiles here.
     pub(super) log: Mutex<Option<Log>>,
 }
@@ -74,6 +76,7 @@ impl Recorder {
             next: AtomicU64::new(1),
             own: AtomicUsize::new(0),
             serving: AtomicUsize::new(0),
+            followed: AtomicU64::new(0),
             log: Mutex::new(None),
         });
         let follower = Arc::new(Following(Arc::clone(&recorder)));
@@ -95,7 +98,11 @@ impl Recorder {
     }
 
     /// Records what this worker does from now on, on any thread: the calls that it makes, what their handlers do on other
-    /// workers, and its own spans.
+    /// workers, and its own spans. A call is in it if it ends while it is under way, whenever it began; calls that are not
+    /// made, because there is no such worker or their arguments cannot be encoded, are not.
+    ///
+    /// What a handler and those below it do comes back with its response, which carries some 300 calls or 900 spans; the
+    /// others are counted as [dropped](crate::Profile::dropped).
     pub fn profile(self: &Arc<Self>) -> Profiling {
         Profiling::begin(self, Origin::Made)
     }
@@ -115,6 +122,7 @@ impl Recorder {
     }
 
     /// As [`record_function`](Self::record_function), for `future`: from its first poll until it has ended or is dropped.
+    /// A call has to be made in there to be in the span: give it `async { client.rpc_async(..).await }`, not the call's future.
     pub fn record_future<F: Future>(
         self: &Arc<Self>,
         name: impl Into<Cow<'static, str>>,
@@ -194,6 +202,16 @@ impl Recorder {
         }
     }
 
+    /// Counts a call that is followed until what this returns is dropped.
+    pub(super) fn count(self: &Arc<Self>) -> Followed {
+        self.followed.fetch_add(1, Ordering::Relaxed);
+        Followed(Arc::clone(self))
+    }
+
+    pub(super) fn under_way(&self) -> u64 {
+        self.followed.load(Ordering::Relaxed)
+    }
+
     pub(super) fn next_id(&self) -> SpanId {
         let number = self.next.fetch_add(1, Ordering::Relaxed) & ((1 << RANK_SHIFT) - 1);
         SpanId(u64::from(self.me.0) << RANK_SHIFT | number)
@@ -228,6 +246,23 @@ impl fmt::Debug for Recorder {
             .field("profiles", &self.own.load(Ordering::Relaxed))
             .field("server_profiles", &self.serving.load(Ordering::Relaxed))
             .finish_non_exhaustive()
+    }
+}
+
+/// A call that is followed and has not ended, with its recorder.
+pub(super) struct Followed(Arc<Recorder>);
+
+impl std::ops::Deref for Followed {
+    type Target = Arc<Recorder>;
+
+    fn deref(&self) -> &Arc<Recorder> {
+        &self.0
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.0.followed.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -9,12 +9,12 @@ use super::gathered::Gathered;
 use super::log::Origin;
 use super::making::traffic_of;
 use super::notes::{self, RequestNote, ResponseNote};
-use super::recorder::Recorder;
+use super::recorder::{Followed, Recorder};
 use crate::model::{Call, NameId, SpanId, Tick};
 
 /// What is known of a call so far. Recorded when it is dropped, if this worker records what it serves.
 pub(super) struct ServingCall {
-    recorder: Arc<Recorder>,
+    recorder: Followed,
     within: Arc<Within>,
     call: Call,
     arrived: Tick,
@@ -61,7 +61,7 @@ impl ServingCall {
         served.times.arrived = Some(arrived);
         let gathered = note.map(|_| Mutex::default());
         let within = Arc::new(Within { id, depth, gathered });
-        let recorder = Arc::clone(recorder);
+        let recorder = recorder.count();
         Self { recorder, within, call: served, arrived, ran: arrived, function, outcome: "given_up" }
     }
 }
@@ -99,6 +99,10 @@ impl ServedCall for ServingCall {
 
 impl Drop for ServingCall {
     fn drop(&mut self) {
+        if self.call.times.replied.is_none() {
+            // Given up: this is when.
+            (self.call.times.ran, self.call.times.replied) = (Some(self.ran), Some(self.recorder.now()));
+        }
         let Self { call, function, outcome, .. } = self;
         self.recorder.record(Origin::Served, |log| {
             log.add_call(call, Origin::Served, "serve", function, outcome);

@@ -13,8 +13,9 @@ use super::recorder::Recorder;
 use super::serving::Within;
 use crate::model::{NameId, Span};
 
-/// A span called `name` in the handler that runs here, until the guard is dropped; nothing outside of handlers. See
-/// [`Recorder::record_function`].
+/// A span called `name` in the handler that runs here, until the guard is dropped; nothing outside of handlers, and
+/// nothing in a task that a handler has spawned, unless [`CallContext::scope`](rpc_core::CallContext::scope) takes it there.
+/// See [`Recorder::record_function`].
 ///
 /// ```
 /// # use rpc_profiler::record_function;
@@ -29,6 +30,9 @@ pub fn record_function(name: impl Into<Cow<'static, str>>) -> SpanGuard {
 }
 
 /// As [`record_function`], for `future`: from its first poll, whose handler counts, until it has ended.
+///
+/// What the future calls is in the span, so it has to be called in there:
+/// `record_future("ask", async { client.rpc_async("worker1", f, ()).await })`. A call that is already made is not.
 pub fn record_future<F: Future>(name: impl Into<Cow<'static, str>>, future: F) -> InSpan<F> {
     let name = name.into();
     InSpan::new(future, move || Recorder::current()?.open(|| name))
@@ -37,29 +41,32 @@ pub fn record_future<F: Future>(name: impl Into<Cow<'static, str>>, future: F) -
 /// A piece of work that is under way on this thread. It ends when this is dropped.
 ///
 /// Not `Send`, so that it cannot be held across an await in a task that changes threads: use
-/// [`Recorder::record_future`] there.
-#[must_use = "a span ends when this is dropped"]
+/// [`Recorder::record_future`] there, and also in futures that run side by side in one task, which would be in each
+/// other's spans.
+#[must_use = "a span ends when this is dropped: bind it, as in `let _span = ..`"]
 pub struct SpanGuard {
     open: Option<Open>,
-    outer: Option<Ambient>,
-    /// It is of this thread.
-    _thread: PhantomData<*const ()>,
+    _thread: UseRecordFutureAcrossAwait,
 }
+
+/// Not `Send`: a guard is of its thread. Its name stands in the compiler's error.
+#[derive(Clone, Copy)]
+struct UseRecordFutureAcrossAwait(PhantomData<*const ()>);
 
 impl SpanGuard {
     /// One of which nothing is recorded.
-    pub(super) const OFF: Self = Self { open: None, outer: None, _thread: PhantomData };
+    pub(super) const OFF: Self = Self { open: None, _thread: UseRecordFutureAcrossAwait(PhantomData) };
 
     pub(super) fn enter(open: Open) -> Self {
-        let outer = Ambient::replace(Some(open.ambient));
-        Self { open: Some(open), outer, _thread: PhantomData }
+        open.ambient.enter();
+        Self { open: Some(open), ..Self::OFF }
     }
 }
 
 impl Drop for SpanGuard {
     fn drop(&mut self) {
-        if self.open.take().is_some() {
-            Ambient::replace(self.outer);
+        if let Some(open) = &self.open {
+            open.ambient.leave();
         }
     }
 }
@@ -145,7 +152,7 @@ impl<F: Future> Future for InSpan<F> {
         }
         let Some(entered) = open else { return future.as_mut().poll(cx) };
         let polled = {
-            let _outer = Restore(Ambient::replace(Some(entered.ambient)));
+            let _entered = Entered::new(entered.ambient);
             future.as_mut().poll(cx)
         };
         if polled.is_ready() {
@@ -161,11 +168,18 @@ impl<F> std::fmt::Debug for InSpan<F> {
     }
 }
 
-/// Puts back in which span the thread was, also when a poll unwinds.
-struct Restore(Option<Ambient>);
+/// The thread is in a span while this is there, also when a poll unwinds.
+struct Entered(Ambient);
 
-impl Drop for Restore {
+impl Entered {
+    fn new(ambient: Ambient) -> Self {
+        ambient.enter();
+        Self(ambient)
+    }
+}
+
+impl Drop for Entered {
     fn drop(&mut self) {
-        Ambient::replace(self.0);
+        self.0.leave();
     }
 }

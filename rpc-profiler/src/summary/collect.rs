@@ -51,6 +51,7 @@ pub(super) fn table(profile: &Profile, group_by: GroupBy) -> Table {
         recorded_ns: profile.ended.since(profile.began),
         home: profile.worker_name(profile.home),
         dropped: profile.dropped,
+        under_way: profile.under_way,
         workers: profile.workers.clone(),
     }
 }

@@ -43,6 +43,8 @@ pub struct Row {
     pub max_ns: u64,
     /// The time of each stage, in the order of [`Stage::ALL`], of the calls of which it is known.
     pub stages_ns: [u64; 7],
+    /// Of how many calls the time of each stage is known.
+    pub stages_known: [u64; 7],
     /// What travelled to callees.
     pub request: TrafficSum,
     /// What travelled back.
@@ -55,10 +57,19 @@ impl Row {
         self.stages_ns[stage as usize]
     }
 
-    /// Which part of the time that is known by stage was `stage`, from 0 to 1; 0 if nothing is known.
-    pub fn stage_share(&self, stage: Stage) -> f64 {
+    /// Which part of all time was `stage`, from 0 to 1. `None` if no call says how long it was.
+    pub fn stage_share(&self, stage: Stage) -> Option<f64> {
+        (self.stages_known[stage as usize] > 0).then(|| self.share(self.stage_ns(stage)))
+    }
+
+    /// Which part of all time is of no stage, from 0 to 1: of calls that have failed, or whose callee records nothing.
+    pub fn unknown_share(&self) -> f64 {
         let known = self.stages_ns.iter().fold(0_u64, |sum, ns| sum.saturating_add(*ns));
-        if known == 0 { 0.0 } else { self.stage_ns(stage) as f64 / known as f64 }
+        self.share(self.total_ns.saturating_sub(known))
+    }
+
+    fn share(&self, ns: u64) -> f64 {
+        if self.total_ns == 0 { 0.0 } else { ns as f64 / self.total_ns as f64 }
     }
 
     /// Bytes both ways.
@@ -104,6 +115,9 @@ pub struct Table {
     pub home: String,
     /// Calls and spans that were not kept, because there was no more room. No row has them.
     pub dropped: u64,
+    /// Calls that had not ended. No row has them.
+    #[serde(default)]
+    pub under_way: u64,
     /// The workers that took part, with what their clocks are off.
     pub workers: Vec<Worker>,
 }

@@ -63,6 +63,7 @@ impl Open {
             p99_ns: 0,
             max_ns: 0,
             stages_ns: [0; 7],
+            stages_known: [0; 7],
             request: none,
             response: none,
         };
@@ -79,8 +80,12 @@ impl Open {
         self.add(call.times.total_ns(), self_ns);
         self.row.errors += u64::from(end != End::Good);
         self.row.timeouts += u64::from(end == End::OutOfTime);
-        for (sum, stage) in self.row.stages_ns.iter_mut().zip(Stage::ALL) {
-            *sum = sum.saturating_add(call.times.stage_ns(stage).unwrap_or(0));
+        for stage in Stage::ALL {
+            if let Some(ns) = call.times.stage_ns(stage) {
+                let sum = &mut self.row.stages_ns[stage as usize];
+                *sum = sum.saturating_add(ns);
+                self.row.stages_known[stage as usize] += 1;
+            }
         }
         self.row.request.add(call.request);
         self.row.response.add(call.response);

@@ -52,14 +52,19 @@ fn a_row_has_the_figures_of_its_calls() {
 }
 
 #[test]
-fn stages_have_shares_of_what_is_known() {
+fn stages_have_shares_of_the_total() {
     let mut profile = profile(2);
     profile.calls = vec![whole_call(1, None, 0, 1, 0), whole_call(2, None, 0, 1, 50), call_of(3, 0, 1_000)];
     let table = profile.key_averages().table();
     assert_eq!(table.rows[0].stages_ns, [2, 4, 6, 8, 10, 12, 14]);
     assert_eq!(table.rows[0].stage_ns(Stage::WireOut), 6);
-    assert_eq!(Stage::ALL.map(|stage| table.rows[0].stage_share(stage)).iter().sum::<f64>(), 1.0);
-    assert_eq!(table.rows[0].stage_share(Stage::Decode), 0.25);
+    let row = &table.rows[0];
+    assert_eq!((row.total_ns, row.stages_known), (2 * 28 + 1_000, [2; 7]));
+    assert_eq!(row.stage_share(Stage::Decode), Some(14.0 / 1_056.0));
+    assert_eq!(row.unknown_share(), 1_000.0 / 1_056.0);
+    profile.calls.drain(..2);
+    let unknown = &profile.key_averages().table().rows[0];
+    assert_eq!((unknown.stage_share(Stage::Decode), unknown.unknown_share()), (None, 1.0));
 }
 
 #[test]
@@ -157,7 +162,7 @@ fn a_percentile_is_the_least_time_that_so_many_do_not_exceed() {
 fn a_table_reads_like_this() {
     let mut profile = profile(2);
     profile.ended = tick(1_234_567_890);
-    profile.dropped = 3;
+    (profile.dropped, profile.under_way) = (3, 4);
     profile.workers[1].clock = ClockOffset::new(-1_500, Some(250));
     profile.workers.push(crate::model::Worker::new(2, "worker2", ClockOffset::new(0, None)));
     profile.calls = vec![call_of(1, 0, 2_000_000), call_of(2, 0, 1_500), whole_call(3, None, 0, 1, 0)];
@@ -170,17 +175,18 @@ fn a_table_reads_like_this() {
 }
 
 const TEXT: &str = "\
-name                                    calls  errors  timed out     total      self        mean       p50       p99       max  encode  queue  wire out    wait     run  wire back  decode     sent  parts  received  kind
---------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------
-rpc_async#app::add(worker0 -> worker1)      3       1          1  2.001 ms  2.001 ms  667.176 µs  1.500 µs  2.000 ms  2.000 ms   3.6 %  7.1 %    10.7 %  14.3 %  17.9 %     21.4 %  25.0 %  4.0 KiB      1       0 B     -
-line\\nfeed \\u{1} \\u{7f}                     1       -          -    900 ns    900 ns      900 ns    900 ns    900 ns    900 ns       -      -         -       -       -          -       -        -      -         -  span
---------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------
-all calls                                   3       1          1  2.001 ms  2.001 ms  667.176 µs  1.500 µs  2.000 ms  2.000 ms   3.6 %  7.1 %    10.7 %  14.3 %  17.9 %     21.4 %  25.0 %  4.0 KiB      1       0 B     -
+name                                    calls  errors  timed out     total      self        mean       p50       p99       max  encode  queue  wire out   wait    run  wire back  decode  not known     sent  parts  received  kind
+-----------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------
+rpc_async#app::add(worker0 -> worker1)      3       1          1  2.001 ms  2.001 ms  667.176 µs  1.500 µs  2.000 ms  2.000 ms   0.0 %  0.0 %     0.0 %  0.0 %  0.0 %      0.0 %   0.0 %    100.0 %  4.0 KiB      1       0 B     -
+line\\nfeed \\u{1} \\u{7f}                     1       -          -    900 ns    900 ns      900 ns    900 ns    900 ns    900 ns       -      -         -      -      -          -       -          -        -      -         -  span
+-----------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------
+all calls                                   3       1          1  2.001 ms  2.001 ms  667.176 µs  1.500 µs  2.000 ms  2.000 ms   0.0 %  0.0 %     0.0 %  0.0 %  0.0 %      0.0 %   0.0 %    100.0 %  4.0 KiB      1       0 B     -
 Rows that are not shown: 1.
 Recorded by worker0 for 1.234 s: 3 calls, 2 spans, 3 dropped for lack of room.
 Calls without a result: 1 timed_out.
 Clocks are off by (taken off all times): worker0 +0 ns ± 0 ns, worker1 -1.500 µs ± 250 ns, worker2 unknown.
-Stages are shares of the time that is known by stage; percentiles are exact, by nearest rank.
+Calls that were still under way, and are not shown: 4.
+A call counts in those in whose handlers it was made, too. Stages are shares of the total; percentiles are exact, by nearest rank.
 ";
 
 /// For one's own tools.

@@ -14,7 +14,7 @@ const KEY_CHARS_MAX: usize = 160;
 type Cell = fn(&Row) -> Option<String>;
 
 /// Columns beside the key. Those of which no row says anything are left out.
-const COLUMNS: [(&str, Cell); 21] = [
+const COLUMNS: [(&str, Cell); 22] = [
     ("calls", |row| Some(row.count.to_string())),
     ("errors", |row| count(row.errors)),
     ("timed out", |row| count(row.timeouts)),
@@ -31,6 +31,7 @@ const COLUMNS: [(&str, Cell); 21] = [
     ("run", |row| stage(row, Stage::Run)),
     ("wire back", |row| stage(row, Stage::WireBack)),
     ("decode", |row| stage(row, Stage::Decode)),
+    ("not known", unknown),
     ("sent", |row| (row.kind == Kind::Call).then(|| size(row.request.bytes))),
     ("parts", |row| count(row.request.parts)),
     ("received", |row| (row.kind == Kind::Call).then(|| size(row.response.bytes))),
@@ -43,8 +44,13 @@ fn count(count: u64) -> Option<String> {
 }
 
 fn stage(row: &Row, stage: Stage) -> Option<String> {
-    let is_known = row.stages_ns.iter().any(|ns| *ns > 0);
-    is_known.then(|| share(row.stage_share(stage)))
+    row.stage_share(stage).map(share)
+}
+
+/// Left out where it would be shown as nothing.
+fn unknown(row: &Row) -> Option<String> {
+    let unknown = row.unknown_share();
+    (row.kind == Kind::Call && unknown >= 0.000_5).then(|| share(unknown))
 }
 
 /// A table with a header, a line for each row and one for all calls, and below it what the rows do not say.
@@ -85,9 +91,12 @@ impl Table {
             let clocks: Vec<_> = self.workers.iter().map(clock).collect();
             writeln!(f, "Clocks are off by (taken off all times): {}.", clocks.join(", "))?;
         }
+        if self.under_way > 0 {
+            writeln!(f, "Calls that were still under way, and are not shown: {}.", self.under_way)?;
+        }
         writeln!(
             f,
-            "Stages are shares of the time that is known by stage; percentiles are exact, by nearest rank."
+            "A call counts in those in whose handlers it was made, too. Stages are shares of the total; percentiles are exact, by nearest rank."
         )
     }
 }

@@ -50,14 +50,17 @@ async fn pr4_every_call_is_there_once_however_it_ends() {
     client.rpc_async("worker1", fail, ("x".to_owned(),)).await.unwrap_err();
     client.rpc_async("worker1", work, (100,)).timeout(10 * MS).await.unwrap_err();
     client.rpc_async("worker1", work, (100,)).cancel();
+    assert_eq!(profiling.so_far().under_way, 0);
     drop(client.rpc_async("worker1", work, (5,)));
     let lost = client.rpc_async("worker2", work, (100,));
+    assert_eq!(profiling.so_far().under_way, 2);
     tokio::time::sleep(20 * MS).await;
     workers.cluster.kill("worker2");
     lost.await.unwrap_err();
     client.rpc_async("nobody", work, (1,)).await.unwrap_err(); // never made
     tokio::time::sleep(1000 * MS).await;
     let profile = profiling.finish();
+    assert_eq!(profile.under_way, 0);
     let mut outcomes = outcomes(&profile);
     outcomes.sort_unstable();
     assert_eq!(outcomes, ["cancelled", "error", "link_lost", "ok", "timed_out"]);

@@ -104,6 +104,8 @@ async fn a_server_profile_has_what_is_served_for_whomever() {
         ("serve", 2, 1, 0, "ok"),
     ];
     assert_eq!(found, expected);
+    let given_up = profile.calls.iter().find(|call| profile.name(call.outcome) == "given_up").unwrap();
+    assert_eq!(stages(given_up)[4], Some(5), "until it was");
     let nested = profile.calls.iter().find(|call| call.depth == 1).unwrap();
     let served = profile.calls.iter().find(|call| call.from == 2).unwrap();
     assert_eq!(nested.parent, Some(served.id));

@@ -26,6 +26,25 @@ async fn calls_and_spans_are_below_the_span_they_begin_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn guards_may_end_in_any_order() {
+    let workers = Workers::new(2).await;
+    let recorder = &workers.recorders[0];
+    let profiling = recorder.profile();
+    let call = async || workers.client(0).rpc_async("worker1", work, (0,)).await.unwrap();
+    let first = recorder.record_function("first");
+    let second = recorder.record_function("second");
+    drop(first);
+    call().await;
+    drop(second);
+    call().await;
+    let profile = profiling.finish();
+    let [first, second] = &profile.spans[..] else { panic!("{:?}", profile.spans) };
+    assert_eq!(second.parent, Some(first.id));
+    let parents: Vec<_> = profile.calls.iter().map(|call| (call.parent, call.depth)).collect();
+    assert_eq!(parents, [(Some(second.id), 2), (None, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn handlers_on_a_thread_that_is_in_a_span_are_not_in_it() {
     let workers = Workers::new(2).await;
     let (first, second) = (&workers.recorders[0], &workers.recorders[1]);
