@@ -148,6 +148,12 @@ impl Process {
         self.memory("VmHWM:")
     }
 
+    /// Memory of its own that is resident now, without the pages of its program, in bytes; `None` where the system does
+    /// not tell.
+    pub fn own_bytes(&self) -> Option<u64> {
+        self.memory("RssAnon:")
+    }
+
     /// Memory that is resident now, in bytes; `None` where the system does not tell.
     pub fn resident_bytes(&self) -> Option<u64> {
         self.memory("VmRSS:")
