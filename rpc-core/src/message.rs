@@ -87,8 +87,8 @@ pub struct Request {
     /// Which of the handler's functions: a [`FunctionId`](crate::FunctionId) for [`Kind::CALL`].
     pub method: u64,
     /// Id of the codec that wrote the payload (see [`Codec::id`](crate::Codec::id)), with
-    /// [`aside::FLAG`](crate::aside::FLAG) if the payload ends with an aside, and with a bit of its own if a
-    /// [trace context](crate::TraceParent) follows.
+    /// [`aside::FLAG`](crate::aside::FLAG) if the payload ends with an aside, and with bits of their own if a
+    /// [trace context](crate::TraceParent) follows, or what a [`Follower`](crate::Follower) sends.
     pub codec: u8,
     /// How long the caller will wait. The wire carries it as remaining time, so the clocks of two
     /// workers are never compared. `None` waits for ever.

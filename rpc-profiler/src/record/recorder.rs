@@ -113,7 +113,7 @@ impl Recorder {
     }
 
     /// A span called `name`, from now until the guard is dropped: below the span in which this thread is, or the call whose
-    /// handler this is. Costs a branch while nobody profiles.
+    /// handler this is. While nobody profiles it allocates nothing and reads no clock.
     pub fn record_function(self: &Arc<Self>, name: impl Into<Cow<'static, str>>) -> SpanGuard {
         match self.open(|| name.into()) {
             Some(open) => SpanGuard::enter(open),
