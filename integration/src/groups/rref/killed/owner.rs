@@ -47,6 +47,7 @@ async fn use_after(mut part: Part) -> Result<()> {
     let rref = match part.rank {
         0 => {
             let rref = worker.remote("worker1", new_tally, (1,))?;
+            rref.created().await?;
             worker.rpc_async("worker2", hold, (rref.clone(),)).await?;
             Some(rref)
         }
@@ -76,6 +77,7 @@ async fn use_while(mut part: Part) -> Result<()> {
     let rref = match part.rank {
         0 => {
             let rref = worker.remote("worker1", new_tally, (1,))?;
+            rref.created().await?;
             worker.rpc_async("worker2", hold, (rref.clone(),)).await?;
             rref
         }

@@ -158,6 +158,7 @@ async fn creator(mut part: Part) -> Result<()> {
         1 => part.told("LEAVE").await?,
         _ => {
             let rref = worker.remote("worker1", new_tally, (1,))?;
+            rref.created().await?;
             worker.rpc_async("worker0", hold, (rref,)).await?;
             say("READY");
             std::future::pending::<()>().await;
