@@ -49,6 +49,10 @@ pub(crate) async fn look_for_missing(shared: &Arc<Shared>, operation: &Operation
 
 /// Why `member` does not come any more; `None` if it could not say.
 async fn absence(shared: &Shared, operation: &Operation, member: WorkerId) -> Option<Absence> {
+    if member == shared.me() {
+        shared.until_past(operation).await;
+        return Some(Absence::Past);
+    }
     // For as long as the operation is under way.
     let client = shared.client.with_timeout(Duration::ZERO);
     loop {

@@ -33,8 +33,8 @@
 //!
 //! **It promises** that an operation ends for each member with all values or with an error, [`CollectiveError`], which
 //! says who is missing and why: too late, dead, gone, or given up. Never with some of the values. A dead member ends it
-//! at once, as soon as the leader, the member with the smallest name, is there; a late one when the time of one of those
-//! who wait is over: that of a call, unless told otherwise ([`Team::with_timeout`]).
+//! as soon as that is known, whoever else has come; a late one when the time of one of those who wait is over: that of a
+//! call, unless told otherwise ([`Team::with_timeout`]).
 //! **It leaves to you** that all members run the same operations of a team in the same order. When one has not, it is
 //! named as missing.
 //!
@@ -51,6 +51,7 @@
 // Reading order: what users hold, a member's side, the leader's, the protocol.
 mod broadcast;
 mod error;
+mod info;
 mod item;
 mod message;
 mod team;
@@ -66,6 +67,7 @@ mod proto;
 // The public interface is:
 pub use crate::broadcast::{Broadcast, Results, broadcast_call};
 pub use crate::error::{CollectiveError, Incomplete, IncompleteCause, TeamError};
+pub use crate::info::CollectiveInfo;
 pub use crate::part::Collective;
 pub use crate::shared::Collectives;
 pub use crate::team::Team;

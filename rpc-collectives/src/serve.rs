@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::error::CollectiveError;
 use crate::leading;
 use crate::message::{JOIN, Join, Joined, LEAVE, WATCH, Which, from_us};
-use crate::proto::{Cause, Operation, Standing};
+use crate::proto::{Cause, Operation};
 use crate::shared::{Joining, Shared, Values};
 
 /// Serves [`KIND`](crate::message::KIND).
@@ -26,7 +26,7 @@ impl Handler for CollectiveHandler {
             return Served::Now(Response::failed(Outcome::ShuttingDown, &[]));
         };
         let method = incoming.request.method;
-        let context = incoming.context.clone().with_host(Weak::clone(&shared.host));
+        let context = incoming.context.clone().with_host(shared.host());
         let codecs = Arc::clone(shared.client.codecs());
         let serving = match Serving::new(Incoming { context, ..incoming }, codecs, "all_gather") {
             Ok(serving) => serving,
@@ -57,9 +57,9 @@ async fn join(shared: &Arc<Shared>, mut serving: Serving) -> Result<Response, Re
     let Join { operation, wait_us, item } = serving.decode()?;
     let operation = led(shared, operation.into_owned(), from)?;
     let joining = shared.join(&operation, from, item.map(std::borrow::Cow::into_owned));
-    let mut end = match joining {
+    let (mut end, looking) = match joining {
         Joining::Known(result) => return Ok(answer(&serving, result)),
-        Joining::Waits(end) => end,
+        Joining::Waits { end, looking } => (end, looking),
     };
     let wait = from_us(wait_us);
     let expired = async {
@@ -68,11 +68,10 @@ async fn join(shared: &Arc<Shared>, mut serving: Serving) -> Result<Response, Re
             None => std::future::pending().await,
         }
     };
-    // The leader's program is here, so it is time to ask where the others are.
+    // One of those who wait asks where the others are. If its request ends, because its link is lost, the next one does.
     let looked_for = async {
-        if from == shared.me() {
-            leading::look_for_missing(shared, &operation).await;
-        }
+        let _looks = looking.lock().await;
+        leading::look_for_missing(shared, &operation).await;
         std::future::pending::<()>().await;
     };
     let told = tokio::select! {
@@ -117,14 +116,8 @@ async fn watch(shared: &Arc<Shared>, mut serving: Serving) -> Result<Response, R
         let limit = crate::proto::limits::WATCHES_MAX.to_string();
         return Err(Response::failed(Outcome::Overloaded, &["watches", &limit]));
     };
-    loop {
-        let mut ended = std::pin::pin!(shared.ended().notified());
-        ended.as_mut().enable(); // before looking
-        if shared.with_lines(|lines| lines.standing(&operation)) == Standing::Past {
-            return Ok(done(&serving));
-        }
-        ended.await;
-    }
+    shared.until_past(&operation).await;
+    Ok(done(&serving))
 }
 
 fn done(serving: &Serving) -> Response {

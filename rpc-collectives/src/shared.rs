@@ -9,9 +9,12 @@ use rpc_core::{Client, Host, Kind, Target, WorkerId, WorkerInfo, WorkerName};
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{CollectiveError, Incomplete, IncompleteCause, TeamError};
+use crate::info::{self, CollectiveInfo};
 use crate::item::Item;
 use crate::message::{JOIN, KIND, LEAVE, WATCH};
-use crate::proto::{self, Absence, Before, Cause, End, Failed, Full, Joined, Leader, Lines, Operation, What};
+use crate::proto::{
+    self, Absence, Before, Cause, End, Failed, Full, Joined, Leader, Lines, Operation, Standing, What,
+};
 use crate::serve::CollectiveHandler;
 use crate::team::Team;
 
@@ -28,7 +31,7 @@ pub struct Collectives {
 
 pub(crate) struct Shared {
     pub(crate) client: Client,
-    pub(crate) host: Weak<dyn Host>,
+    host: Weak<dyn Host>,
     state: Mutex<State>,
     /// This worker's program has ended an operation.
     ended: Notify,
@@ -38,20 +41,36 @@ pub(crate) struct Shared {
 struct State {
     /// Of which this worker is the leader.
     leader: Leader<Given>,
-    /// Requests that wait for the end of each of those. Bounded by what their senders may have in flight here.
-    waiting: HashMap<Operation, Vec<oneshot::Sender<End<Given>>>>,
+    /// Requests that wait for the end of each of those.
+    waiting: HashMap<Operation, Waiting>,
     /// This worker's own.
     lines: Lines,
     /// Requests to watch that wait here.
     watches: usize,
 }
 
+/// Requests that wait for the end of one operation.
+#[derive(Default)]
+struct Waiting {
+    /// Bounded by what their senders may have in flight here.
+    told: Vec<oneshot::Sender<End<Given>>>,
+    /// Held by the one that looks for the missing. Fair, so that the next one follows it.
+    looking: Looking,
+}
+
+/// Whose turn it is to look for the missing.
+pub(crate) type Looking = Arc<tokio::sync::Mutex<()>>;
+
 impl Collectives {
-    /// Has the agent of `client` serve collectives. `host` is found by references inside of values.
+    /// Has the agent of `client` serve collectives. `host` is found by references inside of values. If they are served
+    /// already, these are the same, with the host that they have.
     pub fn start(client: &Client, host: Weak<dyn Host>) -> Self {
-        let (state, ended) = (Mutex::default(), Notify::new());
-        let shared = Arc::new(Shared { client: client.clone(), host, state, ended });
-        client.agent().serve(KIND, Arc::new(CollectiveHandler::new(&shared)));
+        let shared = client.extension_or(|| {
+            let (state, ended) = (Mutex::default(), Notify::new());
+            let shared = Arc::new(Shared { client: client.clone(), host, state, ended });
+            client.agent().serve(KIND, Arc::new(CollectiveHandler::new(&shared)));
+            shared
+        });
         Self { shared }
     }
 
@@ -83,6 +102,11 @@ impl Collectives {
         team.expect("a group has at least this worker")
     }
 
+    /// The operations under way that this worker takes part in or leads.
+    pub fn info(&self) -> Vec<CollectiveInfo> {
+        info::under_way(&self.shared)
+    }
+
     /// What a request of collectives is called, by its kind and method, for
     /// [`AgentInfo::name_functions`](rpc_core::AgentInfo::name_functions): `barrier`, `all_gather`, or `all_gather or
     /// barrier` where both are under way, since the request's method does not tell. `None` for those of others.
@@ -107,7 +131,7 @@ impl fmt::Debug for Collectives {
 
 /// What has become of a request to join.
 pub(crate) enum Joining {
-    Waits(oneshot::Receiver<End<Given>>),
+    Waits { end: oneshot::Receiver<End<Given>>, looking: Looking },
     Known(Result<Values, CollectiveError>),
 }
 
@@ -132,9 +156,10 @@ impl Shared {
         }
         let joining = match joined {
             Joined::Waits => {
-                let (told, waits) = oneshot::channel();
-                state.waiting.entry(operation.clone()).or_default().push(told);
-                Joining::Waits(waits)
+                let (told, end) = oneshot::channel();
+                let waiting = state.waiting.entry(operation.clone()).or_default();
+                waiting.told.push(told);
+                Joining::Waits { end, looking: Arc::clone(&waiting.looking) }
             }
             Joined::Ended(end) => {
                 let waiting = state.waiting.remove(operation);
@@ -164,6 +189,13 @@ impl Shared {
         self.state.lock().leader.missing(operation)
     }
 
+    /// The operations under way of which this worker is the leader, and who is missing in each.
+    pub(crate) fn led(&self) -> Vec<(Operation, Vec<WorkerId>)> {
+        let state = self.state.lock();
+        let missing = |operation: &Operation| state.leader.missing(operation).unwrap_or_default();
+        state.leader.open().map(|operation| (operation.clone(), missing(operation))).collect()
+    }
+
     /// The kinds of operations that this worker takes part in or leads now.
     fn under_way(&self) -> String {
         let state = self.state.lock();
@@ -186,9 +218,16 @@ impl Shared {
         self.ended.notify_waiters();
     }
 
-    /// What resolves when this worker's program ends an operation, once it was enabled.
-    pub(crate) fn ended(&self) -> &Notify {
-        &self.ended
+    /// Resolves when this worker's program is past `operation`.
+    pub(crate) async fn until_past(&self, operation: &Operation) {
+        loop {
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable(); // before looking
+            if self.with_lines(|lines| lines.standing(operation)) == Standing::Past {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Counts one more request to watch that waits, unless there are too many.
@@ -199,6 +238,15 @@ impl Shared {
         }
         state.watches += 1;
         Some(Watching(Arc::clone(self)))
+    }
+
+    /// What references inside of values find their worker by.
+    pub(crate) fn host(self: &Arc<Self>) -> Weak<dyn Host> {
+        if self.host.strong_count() > 0 {
+            return Weak::clone(&self.host);
+        }
+        let own: Arc<dyn Host> = Arc::clone(self) as _;
+        Arc::downgrade(&own)
     }
 
     pub(crate) fn me(&self) -> WorkerId {
@@ -262,11 +310,18 @@ impl Shared {
     }
 }
 
+/// Where who started the collectives has gone, they are their own host.
+impl Host for Shared {
+    fn client(&self) -> Client {
+        self.client.clone()
+    }
+}
+
 impl State {
     /// Ends the operations for which nobody waits any more: of members that have died, or whose giving up was lost with
     /// a link. They hold places that others need. Returns what is to be dropped.
     fn abandoned(&mut self) -> Vec<Given> {
-        let nobody = |waiting: &Vec<oneshot::Sender<_>>| waiting.iter().all(oneshot::Sender::is_closed);
+        let nobody = |waiting: &Waiting| waiting.told.iter().all(oneshot::Sender::is_closed);
         let abandoned: Vec<Operation> = self
             .waiting
             .iter()
@@ -288,8 +343,8 @@ impl State {
 }
 
 /// Tells those who wait. Without locks held: who is told may go on at once.
-fn tell(waiting: Option<Vec<oneshot::Sender<End<Given>>>>, end: &End<Given>) {
-    for told in waiting.into_iter().flatten() {
+fn tell(waiting: Option<Waiting>, end: &End<Given>) {
+    for told in waiting.into_iter().flat_map(|waiting| waiting.told) {
         // Nobody may be waiting any more.
         let _ = told.send(end.clone());
     }

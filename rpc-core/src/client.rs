@@ -1,5 +1,6 @@
 //! [`Client`]: typed calls over any agent.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use crate::call_scope::CallScope;
 use crate::codec::{Codecs, Encoded};
 use crate::context::CallContext;
 use crate::error::{CallError, Failure, ReferenceError};
+use crate::extensions::Extensions;
 use crate::function::{FunctionId, Gates, RemoteFunction};
 use crate::future::{CallInfo, Callee, RpcFuture};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
@@ -46,6 +48,7 @@ pub(crate) struct Shared {
     observers: Arc<Observers>,
     /// Of the functions that this worker serves.
     gates: Gates,
+    extensions: Extensions,
 }
 
 /// What the calls that are made here and now are children of, if a tracing system knows.
@@ -93,6 +96,7 @@ impl Client {
             trace_source: OnceLock::new(),
             observers,
             gates: Gates::default(),
+            extensions: Extensions::default(),
         };
         let client = Self { shared: Arc::new(shared), own_timeout: None };
         client.set_rpc_timeout(RPC_TIMEOUT_DEFAULT);
@@ -144,6 +148,14 @@ impl Client {
     /// What lets calls of this worker's functions through that have a limit.
     pub(crate) fn gates(&self) -> &Gates {
         &self.shared.gates
+    }
+
+    /// The one `T` of this client and its clones: what `make` gives, unless there is one that somebody still holds. For
+    /// protocols of which a worker has one, by a type of the protocol's own.
+    ///
+    /// Held weakly here, as it usually has the client. `make` must not ask for an extension itself.
+    pub fn extension_or<T: Any + Send + Sync>(&self, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        self.shared.extensions.get_or(make)
     }
 
     /// Who counts the handles, if somebody does.

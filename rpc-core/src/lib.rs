@@ -50,6 +50,7 @@ pub mod handles;
 mod client;
 mod context;
 mod error;
+mod extensions;
 mod function;
 mod future;
 mod observe;

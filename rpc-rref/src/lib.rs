@@ -75,7 +75,7 @@ pub use crate::rref::{RRef, WeakRRef};
 #[doc(hidden)]
 pub mod macro_support {
     pub use rpc_core::macro_support::inventory;
-    pub use rpc_core::{BoxFuture, CallError, Never, ResultLike, RpcFuture};
+    pub use rpc_core::{BoxFuture, CallError, CallLimit, Never, ResultLike, RpcFuture};
 
     pub use crate::method::{MethodBody, MethodEntry, Proxy, RemoteMethod, RemoteMethods, Run};
     pub use crate::rref::RRef;

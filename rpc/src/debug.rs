@@ -2,9 +2,23 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "collectives")]
+pub use rpc_collectives::CollectiveInfo;
 use rpc_core::{AgentInfo, FunctionDifference, WorkerInfo};
 use rpc_rref::ReferenceInfo;
 use serde::{Deserialize, Serialize};
+
+/// An operation of a team under way. Without the feature `collectives` there are none.
+#[cfg(not(feature = "collectives"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CollectiveInfo {}
+
+#[cfg(not(feature = "collectives"))]
+impl CollectiveInfo {
+    fn flat(&self, _: usize) -> Vec<(String, String)> {
+        match *self {}
+    }
+}
 
 /// What a worker is doing, from [`Worker::debug_info`](crate::Worker::debug_info).
 ///
@@ -27,6 +41,8 @@ pub struct DebugInfo {
     /// Calls, requests, peers, links, queues and threads. Functions and methods of this program have their names, and so
     /// have the operations of teams: `barrier`, `all_gather`. This worker is among the peers, with the link `none`.
     pub agent: AgentInfo,
+    /// Operations of teams under way that it takes part in or leads, with those who are missing, where it leads.
+    pub collectives: Vec<CollectiveInfo>,
     /// Values, handles, and messages about them.
     pub references: ReferenceInfo,
     /// Peers whose functions are not the same as this worker's, as far as links were made to them.
@@ -35,7 +51,7 @@ pub struct DebugInfo {
 
 impl DebugInfo {
     /// The same by name, as torch gives it: `requests.active`, `peer.worker1.in_flight`, `references.owned` and so on
-    /// (see [`AgentInfo::flat`], [`ReferenceInfo::flat`]).
+    /// (see [`AgentInfo::flat`], [`ReferenceInfo::flat`], `CollectiveInfo::flat`).
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let own = [
             ("worker", self.worker.to_string()),
@@ -48,6 +64,7 @@ impl DebugInfo {
         let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
         let differ = self.other_functions.iter();
         let differ = differ.map(|other| (format!("functions.other.{}", other.peer.name), other.to_string()));
-        own.chain(self.agent.flat()).chain(self.references.flat()).chain(differ).collect()
+        let together = self.collectives.iter().enumerate().flat_map(|(nth, operation)| operation.flat(nth));
+        own.chain(self.agent.flat()).chain(together).chain(self.references.flat()).chain(differ).collect()
     }
 }

@@ -236,7 +236,7 @@ pub use rpc_rref::{Leak, LeakPolicy, RRef, RRefList, Registry, WeakRRef};
 
 pub use crate::backends::default_backends;
 pub use crate::builder::{INIT_TIMEOUT_DEFAULT, SHUTDOWN_TIMEOUT_DEFAULT, WorkerBuilder};
-pub use crate::debug::DebugInfo;
+pub use crate::debug::{CollectiveInfo, DebugInfo};
 pub use crate::error::{BlockingShutdownError, InitError};
 pub use crate::leaving::{ShutdownError, ShutdownReport};
 #[cfg(feature = "metrics")]

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::builder::{SHUTDOWN_TIMEOUT_DEFAULT, WorkerBuilder};
-use crate::debug::DebugInfo;
+use crate::debug::{CollectiveInfo, DebugInfo};
 use crate::error::BlockingShutdownError;
 use crate::leaving::{Outcome, ShutdownError, ShutdownReport};
 use crate::runtime::{KeepAlive, block_on};
@@ -192,12 +192,34 @@ impl Worker {
             Some(shared) => {
                 Some(Self { client: shared.client.clone(), _stay: shared.stay.upgrade(), shared })
             }
-            None => Self::over(context.client()?),
+            None => Self::try_over(context.client()?),
         }
     }
 
-    /// A handle to a worker that this crate did not start, such as one of a test cluster's.
-    fn over(client: Client) -> Option<Self> {
+    /// A worker over `client`, for one that this crate did not start, such as one of a test cluster's. Its membership is
+    /// somebody else's, and so are its functions and its registry of references, if it has one. Collectives it has of its
+    /// own: they are served for as long as a handle to this lives, so make those of all workers before the first is used.
+    ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cluster = rpc_testing::Cluster::new(2).await; // two agents over a network in memory
+    /// let workers = ["worker0", "worker1"].map(|name| Worker::over(cluster.client(name)));
+    /// let (first, second) = (workers[0].all_gather(1), workers[1].all_gather(2));
+    /// assert_eq!(first.await?["worker1"], 2);
+    /// assert_eq!(second.await?["worker0"], 1);
+    /// # cluster.shutdown().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    /// If the agent of `client` is not in its own group.
+    pub fn over(client: &Client) -> Self {
+        Self::try_over(client.clone()).expect("an agent is a member of its own group")
+    }
+
+    fn try_over(client: Client) -> Option<Self> {
         let info = client.agent().group().get(client.agent().id())?.info.clone();
         let registry = Registry::of(&client).map_or_else(OnceLock::new, OnceLock::from);
         let shared = Arc::new(Shared {
@@ -215,6 +237,12 @@ impl Worker {
             runtime: None,
             membership: Mutex::new(None),
         });
+        #[cfg(feature = "collectives")]
+        {
+            let host: Arc<dyn Host> = Arc::clone(&shared) as _;
+            let collectives = rpc_collectives::Collectives::start(&client, Arc::downgrade(&host));
+            let _ = shared.collectives.set(collectives); // it was empty
+        }
         Some(Self { client, shared, _stay: None })
     }
 
@@ -518,6 +546,7 @@ impl Worker {
             functions: functions.iter().count() as u64,
             codecs: self.client.codecs().names(),
             agent,
+            collectives: self.shared.under_way(),
             references: registry.map(|registry| registry.info()).unwrap_or_default(),
             other_functions: self
                 .shared
@@ -635,6 +664,14 @@ impl Shared {
             return Some(name);
         }
         self.registry.get()?.name_of(kind, method)
+    }
+
+    /// The operations of teams under way.
+    fn under_way(&self) -> Vec<CollectiveInfo> {
+        #[cfg(feature = "collectives")]
+        return self.collectives.get().map(|collectives| collectives.info()).unwrap_or_default();
+        #[cfg(not(feature = "collectives"))]
+        Vec::new()
     }
 
     /// Has a background task leave the group, then the store, then end the worker's own runtime. False if

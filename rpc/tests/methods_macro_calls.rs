@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier as ThreadBarrier};
 
 use rpc::prelude::*;
-use rpc::{HandlerRan, MemoryStore};
-use tokio::sync::Barrier as TaskBarrier;
+use rpc::{Failure, HandlerRan, MemoryStore};
+use tokio::sync::{Barrier as TaskBarrier, Semaphore};
 
 /// The value most methods are called on. It does not travel: what is seen of it is seen where it is.
 struct Counter {
@@ -397,5 +397,55 @@ async fn a_method_that_would_wait_for_itself_is_told_so() {
     assert!(matches!(**inner, ReferenceError::WouldDeadlock { .. }), "{inner:?}");
     assert_eq!(counter.rpc_async().read_through(counter.clone()).timeout(PATIENCE).await, Ok(1));
     drop(counter);
+    job.end().await;
+}
+
+/// Papers are stamped at one desk at a time, of all that there are.
+#[derive(Serialize, Deserialize)]
+struct Desk {
+    signed: u64,
+}
+
+/// What each stamping waits for.
+static STAMPS: Semaphore = Semaphore::const_new(0);
+
+#[rpc::methods]
+impl Desk {
+    #[rpc(function = stamp, max_concurrency = 1, max_waiting = 2)]
+    async fn stamp(&self) -> u64 {
+        STAMPS.acquire().await.expect("nobody closes it").forget();
+        self.signed
+    }
+
+    fn sign(&mut self) -> u64 {
+        self.signed += 1;
+        self.signed
+    }
+}
+
+#[rpc::function]
+fn open_desk() -> RRef<Desk> {
+    RRef::new_opaque(&Worker::current(), Desk { signed: 0 })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_limit_of_a_method_is_for_all_values_and_ways_to_call_it_and_who_waits_keeps_no_value() {
+    let job = Job::start(2).await;
+    let worker = &job.workers[0];
+    let desk = async || worker.rpc_async("worker1", open_desk, ()).await.expect("a desk");
+    let (first, second) = (desk().await, desk().await);
+    let running = first.rpc_async().stamp();
+    let waiting = second.remote().stamp().unwrap();
+    let copied = worker.rpc_async("worker1", stamp, (Desk { signed: 7 },));
+    let refused = second.rpc_async().stamp().await.unwrap_err();
+    assert_eq!(refused.handler_ran(), HandlerRan::No);
+    let Some(Failure::Overloaded { bound, limit: 2 }) = refused.failure() else { panic!("{refused}") };
+    assert!(bound.starts_with("max_waiting of ") && bound.ends_with("Desk::stamp"), "{bound}");
+
+    assert_eq!(second.rpc_async().sign().await, Ok(1), "its value is free while a call waits for its turn");
+    STAMPS.add_permits(3);
+    assert_eq!((running.await, copied.await), (Ok(0), Ok(7)));
+    assert_eq!(waiting.to_here().await, Ok(1));
+    drop((first, second, waiting));
     job.end().await;
 }

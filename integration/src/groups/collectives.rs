@@ -55,6 +55,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::on_all("collectives::rpc_barrier_multithreaded", 3, barrier_multithreaded),
         Scenario::on_all("collectives::broadcast_call", 4, broadcast_call),
         Scenario::new("collectives::follower_killed", 3, survives).script(follower_killed),
+        Scenario::new("collectives::follower_killed_while_leader_is_late", 3, survives)
+            .script(leader_is_late),
         Scenario::new("collectives::leader_killed", 3, survives).script(leader_killed),
     ]
 }
@@ -223,6 +225,27 @@ async fn follower_killed(stage: &mut Stage) -> Result<()> {
             told.contains("worker2 cannot be reached") && told.contains("worker2 had not come"),
             "{told}"
         );
+        stage.process(rank)?.tell("LEAVE").await?;
+    }
+    stage.these_succeed(|at| at != 2).await
+}
+
+/// The leader's program comes when all is over. Its worker finds out who is dead, so that nobody waits for it to come.
+async fn leader_is_late(stage: &mut Stage) -> Result<()> {
+    stage.start().await?;
+    stage.all_say("READY").await?;
+    stage.process(1)?.tell("GATHER").await?;
+    stage.process(1)?.says("GATHERING").await?;
+    stage.process(2)?.kill()?;
+    let told = stage.process(1)?.says("TOLD").await?;
+    ensure!(
+        told.contains("worker2 cannot be reached") && told.contains("worker0, worker2 had not come"),
+        "{told}"
+    );
+    stage.process(0)?.tell("GATHER").await?;
+    let later = stage.process(0)?.says("TOLD").await?;
+    ensure!(later == told, "{later} where the other was told {told}");
+    for rank in [0, 1] {
         stage.process(rank)?.tell("LEAVE").await?;
     }
     stage.these_succeed(|at| at != 2).await

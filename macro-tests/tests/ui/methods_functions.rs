@@ -37,6 +37,9 @@ impl Counter {
     fn of_shared(self: Arc<Self>) -> u64 {
         self.n
     }
+
+    #[rpc(skip, max_concurrency = 2)]
+    fn skipped_and_limited(&self) {}
 }
 
 fn main() {}

@@ -14,7 +14,7 @@ use super::{Absence, Full, Operation, Value};
 /// The operations of which one worker is the leader. `V` is what a member gives.
 ///
 /// Values that it does not keep are handed back, to be dropped without whatever lock is around this.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Leader<V> {
     /// What has come to each. Values of operations that the leader's own program has not begun are here too: they
     /// are what the bounds are for.
@@ -31,13 +31,13 @@ pub(crate) struct Leader<V> {
 pub(crate) type Values<V> = Arc<[(WorkerId, V)]>;
 
 /// A good end that is remembered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Whole<V> {
     operation: Operation,
     kept: Option<Kept<V>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Kept<V> {
     bytes: u64,
     values: Values<V>,

@@ -6,10 +6,10 @@ use super::limits::LINES_MAX;
 use super::{Full, Line, Operation, What};
 
 /// How far one worker's program is in each of its lines.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lines(HashMap<Line, Counted>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Counted {
     next: u64,
     /// Begun and not ended. Bounded by what the program has under way.
@@ -51,6 +51,15 @@ impl Lines {
         if let Some(counted) = self.0.get_mut(&operation.line) {
             counted.under_way.remove(&operation.count);
         }
+    }
+
+    /// What the program has begun and not ended.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = Operation> {
+        let operations = |(line, counted): (&Line, &Counted)| {
+            let operation = |count: &u64| Operation { count: *count, line: line.clone() };
+            counted.under_way.iter().map(operation).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(operations)
     }
 
     /// Whether the program has begun one of this kind that has not ended.

@@ -14,7 +14,8 @@
 //! What can go wrong ends an operation for all members, with one [`Failure`](Failed):
 //! - a member has waited for long enough (the leader holds the time of each), or has given up and says so (`Leave`);
 //! - a member that has not come is found to be dead, to have left, to serve no collectives, or to be past the
-//!   operation. The leader finds out by a request that waits (`Watch`) to each member that lets it wait.
+//!   operation. The leader's worker finds out by a request that waits (`Watch`) to each member that is missing, itself
+//!   among them: soon after the first `Join`, whoever's that is. Its own program may come much later.
 //!
 //! A member whose link is lost sends its `Join` again; the leader takes it in place of the first one. If the operation has
 //! ended well meanwhile, it was the answer that was lost: it is given again if its values are few enough to have been
@@ -31,9 +32,13 @@
 //! - **CL-5, own counts.** The n-th operation of a line at one member meets the n-th at each other, whatever became of
 //!   those before.
 //! - **CL-6, past is past.** A worker is past an operation only if its program has begun and ended it.
+//! - **CL-7, nobody waits in vain.** As soon as a member cannot come any more, those who wait are told, without any of their
+//!   time having to pass, and whether the leader's program has come or not.
 //!
-//! CL-2 holds for as long as the end is remembered ([`limits`]). One that comes later still waits for members that do
-//! not come: they are past it, which ends it again.
+//! CL-7 needs that somebody looks for as long as anybody waits: one of the requests that wait does, and the next one if it
+//! ends (`serve.rs`).
+//! CL-2 holds for as long as the end is remembered ([`limits`]). One that comes later still finds members that do not
+//! come: they are past it, which ends it again.
 //!
 //! # Why the count is each worker's own
 //! A number that the leader gave out would cost a round trip before each operation. Own counts go wrong only where

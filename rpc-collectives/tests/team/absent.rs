@@ -63,6 +63,62 @@ async fn a_dead_member_ends_it_as_soon_as_the_leader_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_member_ends_it_though_the_leader_has_not_come() {
+    let job = Job::new(4).await;
+    let began = Instant::now();
+    let early = job.everybody(1).barrier();
+    tokio::time::sleep(Duration::from_secs(1)).await; // it is at the leader's worker
+    job.cluster.kill("worker2");
+    let error = early.await.unwrap_err();
+    assert!(
+        matches!(cause(&error), IncompleteCause::Died { worker, .. } if &**worker == "worker2"),
+        "{error}"
+    );
+    assert_missing(&error, &["worker0", "worker2", "worker3"]);
+    assert!(began.elapsed() < Duration::from_secs(20), "long before its time");
+    for late in [3, 0] {
+        assert_eq!(job.everybody(late).barrier().await.unwrap_err(), error);
+    }
+}
+
+/// The first one that waits looks for the missing; when its request ends with its worker, the next one does.
+#[tokio::test(start_paused = true)]
+async fn a_death_is_noticed_also_when_who_looked_for_it_is_dead_itself() {
+    let job = Job::new(4).await;
+    let began = Instant::now();
+    let first = job.everybody(1).barrier();
+    tokio::time::sleep(Duration::from_secs(1)).await; // it looks
+    let second = job.everybody(3).barrier();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    job.cluster.kill("worker1");
+    tokio::time::sleep(Duration::from_secs(1)).await; // it has come, so that this ends nothing
+    job.cluster.kill("worker2");
+    let error = second.await.unwrap_err();
+    assert!(
+        matches!(cause(&error), IncompleteCause::Died { worker, .. } if &**worker == "worker2"),
+        "{error}"
+    );
+    assert_missing(&error, &["worker0", "worker2"]);
+    assert!(began.elapsed() < Duration::from_secs(20), "long before its time");
+    drop(first);
+}
+
+/// The leader remembers so many failures; its own program has been there all the same.
+#[tokio::test(start_paused = true)]
+async fn who_comes_when_the_end_is_forgotten_is_told_that_the_leader_is_past_it() {
+    let job = Job::new(2).await;
+    for _ in 0..100 {
+        drop(job.everybody(0).barrier());
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await; // it has heard of itself
+    let began = Instant::now();
+    let error = job.everybody(1).barrier().await.unwrap_err();
+    assert!(matches!(cause(&error), IncompleteCause::GaveUp { worker } if &**worker == "worker0"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(1), "long before its time");
+    job.cluster.assert_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_member_that_dies_meanwhile_ends_it_too_but_not_after_it_has_come() {
     let job = Job::new(3).await;
     let waiting = [job.everybody(0).barrier(), job.everybody(1).barrier()];

@@ -49,3 +49,4 @@ mod watchers;
 
 pub use self::agent::{StartError, TransportAgent};
 pub use self::config::EngineConfig;
+pub(crate) use self::pool::nearly_idle;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use super::peer::{Peer, timeout_of};
+use super::pool::nearly_idle;
 use super::reader::Reader;
 use super::shared::Shared;
 use crate::agent::{Handler, Incoming, Served, Settle, Settled};
@@ -161,6 +162,7 @@ fn block(answer: Answer, handler: Box<dyn FnOnce() -> Response + Send>, context:
     let on_thread = Arc::clone(&answer);
     let job = Box::new(move || {
         let response = panic::catch(handler).unwrap_or_else(|panicked| panicked);
+        nearly_idle();
         let answer = on_thread.lock().take();
         if let Some(answer) = answer {
             answer.send(response, Flush::Now);

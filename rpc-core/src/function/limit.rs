@@ -1,9 +1,15 @@
-//! How many calls of one function a worker runs at a time.
+//! How many calls of one function or method a worker runs at a time.
 //!
-//! A function with a [`CallLimit`] has a *gate* on each worker, which its calls pass one after another: first come, first
+//! What has a [`CallLimit`] has a *gate* on each worker, which its calls pass one after another: first come, first
 //! served, whoever called, and with [`Client::rpc_async`] or `remote` alike. A call that waits holds neither a thread
 //! nor memory beyond its arguments; it leaves when it is cancelled or its deadline passes, as any call does that has
 //! not begun. How many may wait is bounded too, and the next one is refused at once.
+//!
+//! A call of a method passes its gate before it borrows its value, so that who waits for a turn keeps nobody from the
+//! value. A method that is a function as well has one gate for both.
+//!
+//! The turn of a call that blocks ends on its thread, which is not idle yet then. So the pool is told first
+//! ([`nearly_idle`]), and has a thread for who gets the turn.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,13 +19,13 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::handler::Sink;
-use super::{FunctionId, RemoteFunction, Serving};
+use super::{RemoteFunction, Serving};
 use crate::agent::Served;
-#[cfg(doc)]
 use crate::client::Client;
+use crate::engine::nearly_idle;
 use crate::message::{Outcome, Response};
 
-/// How many calls of a function run at a time on one worker, and how many more wait for their turn.
+/// How many calls of a function or method run at a time on one worker, and how many more wait for their turn.
 ///
 /// ```
 /// use rpc_core::CallLimit;
@@ -65,14 +71,13 @@ impl CallLimit {
     }
 }
 
-/// The gates of one worker, by function. There are at most as many as functions with a limit.
+/// The gates of one worker, by name. There are at most as many as functions and methods with a limit.
 #[derive(Debug, Default)]
-pub(crate) struct Gates(Mutex<HashMap<u64, Arc<Gate>>>);
+pub(crate) struct Gates(Mutex<HashMap<&'static str, Arc<Gate>>>);
 
 impl Gates {
-    fn of<F: RemoteFunction>(&self, limit: CallLimit) -> Arc<Gate> {
-        let id = const { FunctionId::new(F::NAME, F::SIGNATURE).to_wire() };
-        Arc::clone(self.0.lock().entry(id).or_insert_with(|| Arc::new(Gate::new(limit))))
+    fn of(&self, name: &'static str, limit: CallLimit) -> Arc<Gate> {
+        Arc::clone(self.0.lock().entry(name).or_insert_with(|| Arc::new(Gate::new(limit))))
     }
 }
 
@@ -131,32 +136,61 @@ pub(super) fn serve_limited<F: RemoteFunction>(
 ) -> Served {
     let Some(client) = serving.context().client() else {
         // Nobody to count them: one too many may be what the limit is there to prevent.
-        return Served::Now(
-            sink.failed(refusal::<F>("max_concurrency (which needs a host with a client)", 0)),
-        );
+        return Served::Now(sink.failed(refusal(
+            F::NAME,
+            "max_concurrency (which needs a host with a client)",
+            0,
+        )));
     };
-    match client.gates().of::<F>(limit).meet() {
-        Met::Turn(turn) => held(serve(serving, sink), turn),
-        Met::Full => Served::Now(sink.failed(refusal::<F>("max_waiting", limit.waiting_max))),
-        Met::Queue(waiting) => {
-            Served::After(Box::pin(async move {
-                let turn = Arc::clone(&waiting.0.turns).acquire_owned().await;
-                drop(waiting);
-                match turn {
-                    Ok(turn) => held(serve(serving, sink), turn),
-                    // Nobody closes the semaphore.
-                    Err(closed) => Served::Now(sink.failed(Response::failed(
-                        Outcome::Panicked,
-                        &[&closed.to_string(), "unknown location"],
-                    ))),
-                }
-            }))
+    limit.in_turn(
+        &client,
+        F::NAME,
+        (serving, sink),
+        move |(serving, sink)| serve(serving, sink),
+        |(_, sink), refused| sink.failed(refused),
+    )
+}
+
+impl CallLimit {
+    /// Serves `call`, one of what is called `name`, when it is its turn: at once, or as a future. For handlers of one's
+    /// own; functions and methods are served so.
+    ///
+    /// All calls under one name of one worker, the one of `client`, take turns, by the limit of the first. A turn lasts
+    /// until what `serve` returns has ended. If too many wait, `refuse` gets the response for the caller.
+    pub fn in_turn<C: Send + 'static>(
+        self,
+        client: &Client,
+        name: &'static str,
+        call: C,
+        serve: impl FnOnce(C) -> Served + Send + 'static,
+        refuse: impl FnOnce(C, Response) -> Response + Send + 'static,
+    ) -> Served {
+        match client.gates().of(name, self).meet() {
+            Met::Turn(turn) => held(serve(call), turn),
+            Met::Full => {
+                let refused = refusal(name, "max_waiting", self.waiting_max);
+                Served::Now(refuse(call, refused))
+            }
+            Met::Queue(waiting) => {
+                Served::After(Box::pin(async move {
+                    let turn = Arc::clone(&waiting.0.turns).acquire_owned().await;
+                    drop(waiting);
+                    match turn {
+                        Ok(turn) => held(serve(call), turn),
+                        // Nobody closes the semaphore.
+                        Err(closed) => {
+                            let why = [&closed.to_string(), "unknown location"];
+                            Served::Now(refuse(call, Response::failed(Outcome::Panicked, &why)))
+                        }
+                    }
+                }))
+            }
         }
     }
 }
 
-fn refusal<F: RemoteFunction>(bound: &str, limit: u32) -> Response {
-    Response::failed(Outcome::Overloaded, &[&format!("{bound} of {}", F::NAME), &limit.to_string()])
+fn refusal(name: &str, bound: &str, limit: u32) -> Response {
+    Response::failed(Outcome::Overloaded, &[&format!("{bound} of {name}"), &limit.to_string()])
 }
 
 /// What is left to do of a call, whose turn lasts as long as that takes.
@@ -170,6 +204,7 @@ fn held(served: Served, turn: OwnedSemaphorePermit) -> Served {
         })),
         Served::Blocking(job) => Served::Blocking(Box::new(move || {
             let response = job();
+            nearly_idle();
             drop(turn);
             response
         })),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rpc_core::{Failure, HandlerRan};
+use rpc_core::{EngineConfig, Failure, HandlerRan};
 use rpc_macros::function;
 use rpc_testing::Cluster;
 use tokio::sync::{RwLock, Semaphore};
@@ -41,6 +41,16 @@ fn one_thread() -> usize {
 fn panics(really: bool) -> u64 {
     assert!(!really, "as told");
     1
+}
+
+#[function(crate = "rpc_core", max_concurrency = 1)]
+fn in_turn(n: u64) -> u64 {
+    n
+}
+
+#[function(crate = "rpc_core")]
+fn whenever(n: u64) -> u64 {
+    n
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,4 +114,19 @@ async fn a_panic_gives_the_turn_back() {
     let client = cluster.client("worker0");
     assert!(client.rpc_async("worker1", panics, (true,)).await.is_err());
     assert_eq!(client.rpc_async("worker1", panics, (false,)).await, Ok(1));
+}
+
+/// Whose turn begins finds the thread of the one before, and who has an answer finds the thread that gave it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_no_more_threads_than_turns_nobody_is_refused() {
+    let config = EngineConfig { blocking_threads_max: 1, ..EngineConfig::default() };
+    let cluster = Cluster::builder().workers(["worker0", "worker1"]).config(config).build().await.unwrap();
+    let client = cluster.client("worker0");
+    let calls: Vec<_> = (0..500).map(|n| client.rpc_async("worker1", in_turn, (n,))).collect();
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.await, Ok(n as u64));
+    }
+    for n in 0..500 {
+        assert_eq!(client.rpc_async("worker1", whenever, (n,)).await, Ok(n));
+    }
 }

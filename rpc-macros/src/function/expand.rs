@@ -153,14 +153,19 @@ fn call_options(calls: &CallOptions, support: &TokenStream) -> TokenStream {
             const IDEMPOTENT: bool = true;
         )
     });
-    let limit = calls.max_concurrency.as_ref().map(|running| {
+    let limit = limit(calls, support);
+    quote!(#idempotent #limit)
+}
+
+/// How many calls run at a time, if that is said.
+pub(crate) fn limit(calls: &CallOptions, support: &TokenStream) -> Option<TokenStream> {
+    calls.max_concurrency.as_ref().map(|running| {
         let waiting = calls.max_waiting.as_ref().map(|waiting| quote!(.waiting(#waiting)));
         quote! {
             const LIMIT: ::core::option::Option<#support::CallLimit> =
                 ::core::option::Option::Some(#support::CallLimit::new(#running) #waiting);
         }
-    });
-    quote!(#idempotent #limit)
+    })
 }
 
 /// The name on the wire, as an expression.

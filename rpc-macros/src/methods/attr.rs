@@ -16,7 +16,7 @@ pub(crate) struct MethodOptions {
     pub(crate) skip: Option<Span>,
     /// The name by which it can be called as a function of its own.
     pub(crate) function: Option<Ident>,
-    /// How calls of that function are treated.
+    /// How its calls are treated, and those of that function.
     pub(crate) calls: CallOptions,
 }
 
@@ -39,7 +39,7 @@ impl MethodOptions {
                 attr.parse_nested_meta(|option| self.read(&option))
             }
             _ => {
-                let message = "`#[rpc(..)]` has `inline`, `skip` or `function = ..` in its parentheses";
+                let message = "`#[rpc(..)]` has `inline`, `skip`, `function = ..` or `max_concurrency = ..` in its parentheses";
                 Err(Error::new_spanned(attr, message))
             }
         }?;
@@ -53,6 +53,10 @@ impl MethodOptions {
                 let message = "no other worker calls a method with `skip`, so it cannot be `inline`";
                 return Err(Error::new(inline, message));
             }
+            (None, Some(_)) if let Some(calls) = self.calls.given() => {
+                let message = "no other worker calls a method with `skip`, so this option says nothing";
+                return Err(Error::new(calls, message));
+            }
             (None, Some(_)) if let Some(function) = &self.function => {
                 let message =
                     "no other worker calls a method with `skip`, so it is no function for them either";
@@ -60,9 +64,10 @@ impl MethodOptions {
             }
             _ => {}
         }
-        match (self.calls.given(), &self.function) {
+        match (self.calls.idempotent, &self.function) {
             (Some(at), None) => {
-                Err(Error::new(at, "this option is for functions; give `function = ..` as well"))
+                let message = "calls through a reference are never repeated; this is for functions: give `function = ..` as well";
+                Err(Error::new(at, message))
             }
             _ => self.calls.check(),
         }
@@ -79,8 +84,8 @@ impl MethodOptions {
             return Ok(());
         } else {
             return Err(option.error(
-                "unknown option; there are `inline`, `skip`, `function = ..`, and with that `idempotent`, \
-                 `max_concurrency = ..` and `max_waiting = ..`",
+                "unknown option; there are `inline`, `skip`, `max_concurrency = ..`, `max_waiting = ..`, `function = ..`, \
+                 and with that `idempotent`",
             ));
         };
         set(place, flag(option)?, option)

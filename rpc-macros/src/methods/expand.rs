@@ -10,6 +10,7 @@ use super::proxy;
 use super::valid::Remote;
 use crate::ast::{named, ungrouped};
 use crate::attr::Options;
+use crate::function::expand::limit;
 use crate::{glue, signature};
 
 /// What the parts of one expansion share.
@@ -62,6 +63,7 @@ fn remote_method(context: &Context<'_>, remote: &Remote<'_>) -> TokenStream {
     let name = wire_name(context.value, context.options, remote.method.name());
     let signature = signature::signature(Some(remote.access.receiver()), function);
     let body = body(context, remote);
+    let limit = limit(&remote.method.options.calls, support);
     quote! {
         #(#cfgs)*
         #[derive(::core::clone::Clone, ::core::marker::Copy)]
@@ -77,6 +79,7 @@ fn remote_method(context: &Context<'_>, remote: &Remote<'_>) -> TokenStream {
             const NAME: &'static str = #name;
             const SIGNATURE: &'static str = #signature;
             const BODY: #support::MethodBody<Self::Value, Self::Args, Self::Output, Self::Error> = #body;
+            #limit
         }
 
         #(#cfgs)*

@@ -5,7 +5,7 @@ use std::fmt;
 use rpc_core::FunctionId;
 use rpc_core::macro_support::inventory;
 
-use super::serve::{MethodCall, serve};
+use super::serve::{MethodCall, serve_as_told};
 use super::{Access, RemoteMethod};
 use rpc_core::Served;
 
@@ -27,7 +27,7 @@ impl MethodEntry {
             signature: M::SIGNATURE,
             id: FunctionId::new(M::NAME, M::SIGNATURE),
             access: M::BODY.access(),
-            serve: serve::<M>,
+            serve: serve_as_told::<M>(),
         }
     }
 

@@ -61,6 +61,7 @@ mod proxy;
 pub(crate) mod serve;
 mod table;
 
+use rpc_core::CallLimit;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -92,6 +93,9 @@ pub trait RemoteMethod: Copy + Send + Sync + 'static {
     const SIGNATURE: &'static str;
     /// How it takes its value, and how it runs.
     const BODY: MethodBody<Self::Value, Self::Args, Self::Output, Self::Error>;
+    /// How many calls of it run at a time on one worker, of whatever values; `None` for any number. Which of them has its
+    /// turn is decided before it has its value.
+    const LIMIT: Option<CallLimit> = None;
 }
 
 /// A type whose methods can be called through an `RRef`: says what carries their names.

@@ -130,8 +130,21 @@ impl Registry {
 
 type Ended<M> = Result<<M as RemoteMethod>::Output, <M as RemoteMethod>::Error>;
 
-/// Serves one call of `M`; a [`MethodEntry`] holds this with `M` erased.
-pub(super) fn serve<M: RemoteMethod>(call: MethodCall) -> Served {
+/// What serves a call of `M`; a [`MethodEntry`] holds it with `M` erased. A method without a limit is not asked for one
+/// with each call.
+pub(super) const fn serve_as_told<M: RemoteMethod>() -> fn(MethodCall) -> Served {
+    if M::LIMIT.is_some() { serve_in_turn::<M> } else { serve::<M> }
+}
+
+/// Before it has borrowed its value: who waits for a turn keeps nobody from it.
+fn serve_in_turn<M: RemoteMethod>(call: MethodCall) -> Served {
+    let Some(limit) = M::LIMIT else { return serve::<M>(call) };
+    let client = call.registry.client().clone();
+    limit.in_turn(&client, M::NAME, call, serve::<M>, |call, refused| call.sink.failed(refused))
+}
+
+/// Serves one call of `M`.
+fn serve<M: RemoteMethod>(call: MethodCall) -> Served {
     let Some(slot) = Slot::<M::Value>::of(&call.stored) else {
         let error = ReferenceError::WrongType {
             rref: call.wanted.rref.to_string(),

@@ -24,6 +24,10 @@ static WITHDRAWN: AtomicU64 = AtomicU64::new(0);
 
 #[rpc::function(max_concurrency = 2)]
 async fn crowded() {
+    crowd().await;
+}
+
+async fn crowd() {
     MOST.fetch_max(RUNNING.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -34,6 +38,26 @@ async fn crowded() {
 #[rpc::function(inline)]
 fn most() -> usize {
     MOST.load(Ordering::SeqCst)
+}
+
+/// Many of them have one limit between them.
+struct Stall {
+    visits: u64,
+}
+
+#[rpc::methods]
+impl Stall {
+    #[rpc(max_concurrency = 2)]
+    async fn visit(&mut self) -> u64 {
+        crowd().await;
+        self.visits += 1;
+        self.visits
+    }
+}
+
+#[rpc::function]
+fn set_up_stall() -> RRef<Stall> {
+    RRef::new_opaque(&Worker::current(), Stall { visits: 0 })
 }
 
 #[rpc::function(max_concurrency = 1, max_waiting = 1)]
@@ -82,6 +106,7 @@ fn begun() -> (u64, u64) {
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::on_all("functions::max_concurrency", 3, max_concurrency).plain(),
+        by_call("functions::max_concurrency_of_methods", 2, max_concurrency_of_methods),
         by_call("functions::max_waiting", 2, max_waiting),
         by_call("functions::retried_when_it_did_not_run", 2, did_not_run),
         by_call("functions::retried_when_idempotent", 2, idempotent),
@@ -94,6 +119,24 @@ async fn max_concurrency(worker: &Worker) -> Result<()> {
     let calls: Vec<_> = (0..40).map(|_| worker.rpc_async("worker1", crowded, ())).collect();
     for call in calls {
         call.await?;
+    }
+    let at_a_time = worker.rpc_async("worker1", most, ()).await?;
+    ensure!((1..=LIMIT).contains(&at_a_time), "{at_a_time} ran at a time");
+    Ok(())
+}
+
+/// Through references to several values.
+async fn max_concurrency_of_methods(worker: &Worker) -> Result<()> {
+    let mut stalls = Vec::new();
+    for _ in 0..4 {
+        stalls.push(worker.rpc_async("worker1", set_up_stall, ()).await?);
+    }
+    let visits: Vec<_> = (0..10).flat_map(|_| stalls.iter().map(|stall| stall.rpc_async().visit())).collect();
+    for visit in visits {
+        visit.await?;
+    }
+    for stall in &stalls {
+        ensure!(stall.rpc_async().visit().await? == 11);
     }
     let at_a_time = worker.rpc_async("worker1", most, ()).await?;
     ensure!((1..=LIMIT).contains(&at_a_time), "{at_a_time} ran at a time");
