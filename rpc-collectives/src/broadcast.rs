@@ -39,7 +39,7 @@ where
     Broadcast { client: client.clone(), calls, results: BTreeMap::new() }
 }
 
-impl<T: DeserializeOwned, E: DeserializeOwned> Broadcast<T, E> {
+impl<T: DeserializeOwned, E: DeserializeOwned + 'static> Broadcast<T, E> {
     /// Blocks this thread until all calls have ended. Where a call must not be waited for (see [`RpcFuture::wait`]),
     /// those that have not ended are
     /// [`Failure::WouldBlock`](rpc_core::Failure::WouldBlock).
@@ -61,7 +61,7 @@ impl<T: DeserializeOwned, E: DeserializeOwned> Broadcast<T, E> {
 
 /// # Cancel safety
 /// Polling may stop at any time.
-impl<T: DeserializeOwned, E: DeserializeOwned> Future for Broadcast<T, E> {
+impl<T: DeserializeOwned, E: DeserializeOwned + 'static> Future for Broadcast<T, E> {
     type Output = Results<T, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

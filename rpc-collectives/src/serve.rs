@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Weak};
 
-use rpc_core::{Handler, Incoming, Outcome, Response, Served, Serving, WorkerId};
+use rpc_core::{Handler, Incoming, Outcome, Request, Response, Served, Serving, WorkerId};
 use tokio::time::sleep;
 
 use crate::error::CollectiveError;
 use crate::leading;
 use crate::message::{JOIN, Join, Joined, LEAVE, WATCH, Which, from_us};
-use crate::proto::{Cause, Operation};
+use crate::proto::{Cause, Operation, What};
 use crate::shared::{Joining, Shared, Values};
 
 /// Serves [`KIND`](crate::message::KIND).
@@ -25,25 +25,47 @@ impl Handler for CollectiveHandler {
         let Some(shared) = self.0.upgrade() else {
             return Served::Now(Response::failed(Outcome::ShuttingDown, &[]));
         };
-        let method = incoming.request.method;
-        let context = incoming.context.clone().with_host(shared.host());
-        let codecs = Arc::clone(shared.client.codecs());
-        let serving = match Serving::new(Incoming { context, ..incoming }, codecs, "all_gather") {
-            Ok(serving) => serving,
-            Err(response) => return Served::Now(response),
-        };
-        match method {
-            JOIN => {
-                Served::Later(Box::pin(async move { join(&shared, serving).await.unwrap_or_else(|bad| bad) }))
-            }
-            LEAVE => Served::Now(leave(&shared, serving).unwrap_or_else(|bad| bad)),
-            WATCH => {
-                Served::Later(Box::pin(
-                    async move { watch(&shared, serving).await.unwrap_or_else(|bad| bad) },
-                ))
-            }
-            _ => Served::Now(Response::failed(Outcome::UnknownKind, &[])),
+        let observers = Arc::clone(shared.client.observers());
+        // Its name stands in the message, and is read for those only who want to know.
+        match observers.want(&incoming).then(|| name_of(&incoming.request)) {
+            Some(Some(name)) => observers.serve(incoming, name, |incoming| serve(shared, incoming)),
+            _ => serve(shared, incoming),
         }
+    }
+}
+
+/// What a request is called, as its sender calls it; `None` for one that is none of ours.
+fn name_of(request: &Request) -> Option<&'static str> {
+    // What the message begins with, whichever of the two it is.
+    type Begin = (u64, What);
+    match request.method {
+        JOIN => {
+            let begin = postcard::take_from_bytes::<Begin>(&request.body.payload);
+            begin.ok().map(|((_count, what), _)| what.name())
+        }
+        LEAVE => Some("leave"),
+        WATCH => Some("watch"),
+        _ => None,
+    }
+}
+
+fn serve(shared: Arc<Shared>, incoming: Incoming) -> Served {
+    let method = incoming.request.method;
+    let context = incoming.context.clone().with_host(shared.host());
+    let codecs = Arc::clone(shared.client.codecs());
+    let serving = match Serving::new(Incoming { context, ..incoming }, codecs, "all_gather") {
+        Ok(serving) => serving,
+        Err(response) => return Served::Now(response),
+    };
+    match method {
+        JOIN => {
+            Served::Later(Box::pin(async move { join(&shared, serving).await.unwrap_or_else(|bad| bad) }))
+        }
+        LEAVE => Served::Now(leave(&shared, serving).unwrap_or_else(|bad| bad)),
+        WATCH => {
+            Served::Later(Box::pin(async move { watch(&shared, serving).await.unwrap_or_else(|bad| bad) }))
+        }
+        _ => Served::Now(Response::failed(Outcome::UnknownKind, &[])),
     }
 }
 

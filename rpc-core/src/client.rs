@@ -273,7 +273,7 @@ impl Client {
     ) -> RpcFuture<T, E>
     where
         T: serde::de::DeserializeOwned,
-        E: serde::de::DeserializeOwned,
+        E: serde::de::DeserializeOwned + 'static,
         A: serde::Serialize,
     {
         let RequestHead { function, signature, .. } = head;
@@ -295,7 +295,7 @@ impl Client {
     pub fn failed<T, E>(&self, to: WorkerId, head: RequestHead, failure: Failure) -> RpcFuture<T, E>
     where
         T: serde::de::DeserializeOwned,
-        E: serde::de::DeserializeOwned,
+        E: serde::de::DeserializeOwned + 'static,
     {
         let RequestHead { function, signature, .. } = head;
         let client = Some(Arc::clone(&self.shared));
@@ -310,10 +310,10 @@ impl Client {
         args: &A,
         aside: impl FnOnce(Vec<AnyHandle>) -> Result<Option<Aside>, ReferenceError>,
     ) -> Reply {
-        let RequestHead { kind, method, operation, function, .. } = head;
+        let RequestHead { kind, method, function, .. } = head;
         let scope = CallScope::current();
         let context = CallContext::current();
-        let mut observed = self.shared.observers.begin(to, kind, operation, function, context.as_ref());
+        let mut observed = self.shared.observers.begin(to, &head, context.as_ref());
         let codec = scope.codec.unwrap_or_else(|| self.shared.codecs.default_id());
         let encode = |error: crate::codec::CodecError| Failure::Encode { reason: error.to_string() };
         let Encoded { mut payload, parts, handles } =

@@ -3,6 +3,7 @@
 mod callbacks;
 mod unseen;
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -20,6 +21,7 @@ use crate::context::{CallContext, NoBlocking};
 use crate::error::{CallError, Failure, ReferenceError};
 use crate::function::BoxFuture;
 use crate::message::{Outcome, Response};
+use crate::observe::Observed;
 use crate::reply::{Received, Reply, ReplyResult, thread_waker};
 use crate::worker::{WorkerId, WorkerInfo, WorkerName};
 
@@ -71,7 +73,7 @@ pub(crate) enum Callee {
     Named(WorkerName),
 }
 
-impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
+impl<T: DeserializeOwned, E: DeserializeOwned + 'static> RpcFuture<T, E> {
     pub(crate) fn new(reply: Reply, call: CallInfo) -> Self {
         Self {
             reply,
@@ -190,8 +192,8 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
                 }
             };
             let read = self.call.read(result, beside.handles);
-            if let Some(observed) = beside.observed {
-                observed.taken();
+            if let Some(mut observed) = beside.observed {
+                taken(&mut observed, read.as_ref().err());
             }
             match read {
                 Err(CallError::Failed { failure, to, function }) => {
@@ -217,6 +219,20 @@ impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
         let client = Arc::clone(self.call.client.as_ref()?);
         block(&client, at_most, |cx| self.poll_value(cx))
     }
+}
+
+/// Who follows the call hears that its result, or the function's own error, is there.
+#[cold]
+fn taken<E: 'static>(observed: &mut Observed, error: Option<&CallError<E>>) {
+    let type_name = std::any::type_name::<E>();
+    let error = match error {
+        Some(CallError::Handler { error, .. }) => Some(error as &dyn Any),
+        Some(_) | None => None,
+    };
+    observed.taken(error.map(|error| {
+        let text = error.downcast_ref::<String>().map(|error| error as &dyn fmt::Display);
+        text.or_else(|| Some(error.downcast_ref::<CallError>()? as _)).unwrap_or(&type_name)
+    }));
 }
 
 /// Blocks this thread until `poll` is ready; `None` if it must not block, or `at_most` has passed.
@@ -351,7 +367,7 @@ fn similar(wanted: &str, known: &[String]) -> String {
 ///
 /// # Panics
 /// If polled after it was ready.
-impl<T: DeserializeOwned, E: DeserializeOwned> Future for RpcFuture<T, E> {
+impl<T: DeserializeOwned, E: DeserializeOwned + 'static> Future for RpcFuture<T, E> {
     type Output = Result<T, CallError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -101,8 +101,8 @@ pub use crate::info::{
 };
 pub use crate::message::{Body, Kind, Outcome, Request, Response};
 pub use crate::observe::{
-    CALLS_TARGET, CallEnd, CallObserver, FollowedCall, Follower, MadeCall, ObservedCall, Observers,
-    ServedCall, Within, WriteMark,
+    CALLS_TARGET, CallEnd, CallObserver, FollowedCall, Follower, MadeCall, MadeEnd, ObservedCall, Observers,
+    ServedCall, SpanEnd, SpanHook, Within, WriteMark,
 };
 pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf};
 pub use crate::reply::{CallControl, Promise, Reply, ReplyResult};

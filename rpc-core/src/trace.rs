@@ -9,7 +9,7 @@
 //! ```
 //!
 //! No tracing system is named here. One takes part through [`Client::set_trace_source`](crate::Client::set_trace_source),
-//! which says what the calls of a worker are children of, and [`Observers::set_trace_sink`](crate::Observers::set_trace_sink),
+//! which says what the calls of a worker are children of, and [`SpanHook::serving`](crate::SpanHook::serving),
 //! which takes what the span of a handler is a child of; [`CallContext::trace`](crate::CallContext::trace) says it too.
 
 use std::fmt;

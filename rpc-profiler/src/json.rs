@@ -53,8 +53,8 @@ mod tests {
         profile.write_json(&mut json).unwrap();
         let expected = concat!(
             r#"{"home":0,"began":1000000,"ended":1001000,"#,
-            r#""workers":[{"rank":0,"name":"worker0","clock":{"offset_ns":0,"error_ns":0}}],"names":["rpc_async"],"#,
-            r#""calls":[{"id":"0000000000000007","parent":"0000000000000005","from":0,"to":1,"operation":0,"function":1,"outcome":3,"depth":0,"#,
+            r#""workers":[{"rank":0,"name":"worker0","clock":{"offset_ns":0,"error_ns":0},"machine":null}],"names":["rpc_async"],"#,
+            r#""calls":[{"id":"0000000000000007","parent":"0000000000000005","from":0,"to":1,"operation":0,"function":1,"outcome":3,"error":null,"depth":0,"#,
             r#""request":{"bytes":0,"parts":0},"response":{"bytes":0,"parts":0},"#,
             r#""times":{"began":1000000,"encoded":1000001,"written":null,"arrived":1000006,"ran":1000010,"#,
             r#""replied":1000015,"answered":1000021,"decoded":1000028}}],"spans":[],"dropped":0,"under_way":0}"#,

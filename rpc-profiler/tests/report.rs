@@ -5,6 +5,7 @@
 
 mod browser;
 mod common;
+mod driven;
 
 use rpc_profiler::Profile;
 use rpc_profiler::model::{Call, CallTimes, ClockOffset, NameId, Span, SpanId, Tick, Traffic, Worker};
@@ -17,7 +18,17 @@ fn small() -> Profile {
     let mut profile = Profile::new(0, tick(0), tick(1_000));
     profile.workers.push(Worker::new(0, "worker0", ClockOffset::EXACT));
     profile.workers.push(Worker::new(1, "worker1", ClockOffset::new(-70_000, Some(1_500))));
-    let names = ["rpc_async", "app::add", "app::slow", "ok", "timed_out", "load", "error", "app::bad"];
+    let names = [
+        "rpc_async",
+        "app::add",
+        "app::slow",
+        "ok",
+        "timed_out",
+        "load",
+        "error",
+        "app::bad",
+        "no reply within 5 ms",
+    ];
     profile.names = names.map(str::to_owned).to_vec();
 
     let all = [0, 1, 2, 12, 20, 60, 70, 72];
@@ -29,6 +40,7 @@ fn small() -> Profile {
         (call.request, call.response) = (Traffic { bytes: 1_000, parts: 1 }, Traffic { bytes: 50, parts: 0 });
         let mut times = all.map(|us| Some(tick(began + us * stretch)));
         times[known..].fill(None);
+        call.error = (known < 8).then_some(NameId(8));
         let [began, encoded, written, arrived, ran, replied, answered, decoded] = times;
         call.times = CallTimes::default();
         (call.times.began, call.times.encoded, call.times.written) = (began, encoded, written);
@@ -81,6 +93,12 @@ fn without_a_browser_skipped_the_page_has_the_numbers_of_the_profile() {
         (dom.get(failure, "data-function").as_deref(), dom.number(failure, "data-count")),
         (Some("rpc_async#app::bad"), 1)
     );
+    assert_eq!(dom.get(failure, "data-error").as_deref(), Some("no reply within 5 ms"));
+
+    let span = "data-span=\"load\"";
+    let numbers = ["data-count", "data-sum", "data-p50", "data-max", "data-workers"];
+    assert_eq!(numbers.map(|number| dom.number(span, number)), [1, 25_000, 25_000, 25_000, 1]);
+    assert_eq!(dom.row(span).all("<rect", "data-count"), ["1"]);
 
     let canvas = |value: &str| dom.number("id=\"canvas\"", value);
     assert_eq!(
@@ -94,7 +112,7 @@ fn without_a_browser_skipped_the_page_has_the_numbers_of_the_profile() {
 
 /// Tables have captions and headings, and what is drawn says in words what it shows.
 fn assert_readable_aloud(dom: &Dom) {
-    assert_eq!((dom.count("<table"), dom.count("<caption")), (6, 6));
+    assert_eq!((dom.count("<table"), dom.count("<caption")), (7, 7));
     assert_eq!(dom.all("<th ", "scope").len(), dom.count("<th ") + dom.count("<th>"), "headings say of what");
     assert!(dom.count("scope=\"row\"") > 20);
     assert_eq!(dom.all("<svg", "aria-label").len(), dom.count("<svg"));

@@ -1,33 +1,10 @@
 //! The spans of calls name the calls of profiles. Alone in its program, because who takes spans is for all of it.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use rpc_core::{CALLS_TARGET, WorkerId};
 use rpc_profiler::Recorder;
-use rpc_testing::Cluster;
+use rpc_testing::{Cluster, LogLines};
 use tracing_subscriber::EnvFilter;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    /// What there is so far, to be forgotten.
-    fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
-    }
-}
 
 #[rpc_macros::function(crate = "rpc_core")]
 async fn answer() -> u64 {
@@ -48,7 +25,7 @@ fn ids(text: &str, span: &str) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn the_spans_of_a_call_have_its_id_on_both_sides_while_it_is_profiled() {
-    let lines = Lines::default();
+    let lines = LogLines::default();
     let writer = lines.clone();
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("{CALLS_TARGET}=debug")))

@@ -77,12 +77,13 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-// Reading order: the network, workers on it, and what any network has to do.
+// Reading order: the network, workers on it, what any network has to do, and what they say.
 mod network;
 
 mod cluster;
 pub mod conformance;
 mod faults;
+mod log_lines;
 mod program;
 
 mod rng;
@@ -90,5 +91,6 @@ mod rng;
 // The public interface is:
 pub use crate::cluster::{Cluster, ClusterBuilder, ClusterError};
 pub use crate::faults::{ActiveFault, Fault, Faults, FaultyTransport, Injected, Message, UnknownMessage};
+pub use crate::log_lines::LogLines;
 pub use crate::network::{ActiveRule, InFlight, MemoryNetwork, MemoryTransport, NetworkBuilder, Rule, Stage};
 pub use crate::program::{Place, TestCluster, TestClusterBuilder, TestClusterError};

@@ -77,6 +77,8 @@ pub struct WorkerBuilder {
     pub(crate) codecs: Codecs,
     pub(crate) trace_source: Option<Source>,
     pub(crate) observer: Option<Arc<dyn CallObserver>>,
+    #[cfg(feature = "profiler")]
+    pub(crate) calls_kept: usize,
     pub(crate) bind: Option<String>,
     pub(crate) advertise_host: Option<String>,
     pub(crate) local_links: Option<bool>,
@@ -107,6 +109,8 @@ impl WorkerBuilder {
             codecs: Codecs::default(),
             trace_source: None,
             observer: None,
+            #[cfg(feature = "profiler")]
+            calls_kept: rpc_profiler::CALLS_KEPT_DEFAULT,
             bind: None,
             advertise_host: None,
             local_links: None,
@@ -252,6 +256,17 @@ impl WorkerBuilder {
     /// ```
     pub fn observer(mut self, observer: impl CallObserver) -> Self {
         self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Has this worker keep at least the last `calls` calls, and as many spans, for the profiles that are under way
+    /// ([`Worker::profile`]); otherwise [`CALLS_KEPT_DEFAULT`](rpc_profiler::CALLS_KEPT_DEFAULT), which is a million.
+    ///
+    /// Each takes some 150 bytes, allocated as they come and given back when nobody profiles any more. Beyond that the
+    /// oldest are dropped, some thousand at once, and counted in [`Profile::dropped`](crate::Profile::dropped).
+    #[cfg(feature = "profiler")]
+    pub fn calls_kept(mut self, calls: usize) -> Self {
+        self.calls_kept = calls;
         self
     }
 

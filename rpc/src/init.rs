@@ -239,6 +239,9 @@ async fn start(plan: Plan, driver: Driver) -> Result<Worker, InitError> {
     }
     #[cfg(feature = "otel")]
     crate::otel::take_part(&client);
+    // Nobody else can have set a follower: the client is new.
+    #[cfg(feature = "profiler")]
+    let _ = rpc_profiler::Recorder::start_keeping(&client, builder.calls_kept);
     if let Some(observer) = builder.observer {
         client.observers().set(observer);
     }

@@ -35,9 +35,10 @@ impl Worker {
     /// ```
     ///
     /// Profiles nest: each has what was recorded while it was. A worker keeps the last million calls for those under way
-    /// ([`rpc_profiler::CALLS_KEPT_DEFAULT`]), and a response brings some 300 calls or 900 spans of its handler; the others
-    /// are counted in [`Profile::dropped`](crate::Profile::dropped). Tasks that a handler spawns are in the profile if
-    /// [`CallContext::scope`](crate::CallContext::scope) takes them there. While nobody profiles, a call costs a branch more.
+    /// ([`WorkerBuilder::calls_kept`](crate::WorkerBuilder::calls_kept)), and a response brings some 300 calls or 900 spans
+    /// of its handler; the others are counted in [`Profile::dropped`](crate::Profile::dropped). Tasks that a handler spawns
+    /// are in the profile if [`CallContext::scope`](crate::CallContext::scope) takes them there. While nobody profiles, a
+    /// call costs a branch more.
     ///
     /// # Panics
     /// If the worker has a [`Follower`](rpc_core::Follower) that is not the profiler's. Those that this crate starts have
@@ -79,6 +80,15 @@ impl Worker {
 
     /// As [`profiled`](Self::profiled), for a thread that may block.
     ///
+    /// ```
+    /// # use rpc::prelude::*;
+    /// # #[rpc::function]
+    /// # fn add(a: f64, b: f64) -> f64 { a + b }
+    /// # fn example(worker: Worker) -> Result<(), CallError> {
+    /// let (sum, profile) = worker.profiled_blocking(|| worker.rpc_sync("worker1", add, (1.0, 2.0)));
+    /// # sum?; Ok(()) }
+    /// ```
+    ///
     /// # Panics
     /// As [`profile`](Self::profile).
     pub fn profiled_blocking<R>(&self, body: impl FnOnce() -> R) -> (R, Profile) {
@@ -117,8 +127,10 @@ impl Worker {
         self.recorder().record_future(name, future)
     }
 
-    fn recorder(&self) -> Arc<Recorder> {
-        Recorder::start(self.client())
-            .expect("this worker has a follower of somebody else's; profile through that")
+    fn recorder(&self) -> &Arc<Recorder> {
+        self.recorder_cell().get_or_init(|| {
+            Recorder::start(self.client())
+                .expect("this worker has a follower of somebody else's; profile through that")
+        })
     }
 }

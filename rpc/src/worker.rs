@@ -69,6 +69,9 @@ struct Shared {
     /// As with the registry.
     #[cfg(feature = "collectives")]
     collectives: OnceLock<rpc_collectives::Collectives>,
+    /// Set where the registry is, or when this worker is first profiled.
+    #[cfg(feature = "profiler")]
+    recorder: OnceLock<Arc<rpc_profiler::Recorder>>,
     leaving: Leaving,
     /// How the leaving of this worker ends; set once it has begun.
     ended: OnceLock<watch::Receiver<Option<Outcome>>>,
@@ -131,6 +134,8 @@ impl Worker {
                 comparison: OnceLock::new(),
                 #[cfg(feature = "collectives")]
                 collectives: OnceLock::new(),
+                #[cfg(feature = "profiler")]
+                recorder: rpc_profiler::Recorder::of(&client).map_or_else(OnceLock::new, OnceLock::from),
                 leaving,
                 ended: OnceLock::new(),
                 hurried: AtomicBool::new(false),
@@ -139,9 +144,6 @@ impl Worker {
             }),
         });
         let shared = Arc::clone(&stay.shared);
-        // Nobody else can have set a follower: the client is new.
-        #[cfg(feature = "profiler")]
-        let _ = rpc_profiler::Recorder::start(&client);
         let host: Arc<dyn Host> = Arc::clone(&shared) as _;
         let host = Arc::downgrade(&host);
         #[cfg(feature = "collectives")]
@@ -231,6 +233,8 @@ impl Worker {
             comparison: OnceLock::new(),
             #[cfg(feature = "collectives")]
             collectives: OnceLock::new(),
+            #[cfg(feature = "profiler")]
+            recorder: OnceLock::new(),
             leaving: Leaving { timeout: SHUTDOWN_TIMEOUT_DEFAULT, leaks: LeakPolicy::default() },
             ended: OnceLock::new(),
             hurried: AtomicBool::new(false),
@@ -560,6 +564,11 @@ impl Worker {
     /// The typed caller underneath, for code that needs no more of a worker than that.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    #[cfg(feature = "profiler")]
+    pub(crate) fn recorder_cell(&self) -> &OnceLock<Arc<rpc_profiler::Recorder>> {
+        &self.shared.recorder
     }
 
     #[cfg(feature = "collectives")]

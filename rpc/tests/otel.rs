@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use rpc::otel::opentelemetry::Context;
 use rpc::otel::opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
+    SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
 };
 use rpc::otel::tracing_opentelemetry::{self, OpenTelemetrySpanExt};
 use rpc::prelude::*;
@@ -68,17 +68,22 @@ fn last() -> Option<String> {
     CallContext::current()?.trace().map(|trace| trace.to_string())
 }
 
-/// From the root to the span called `leaf`: names, and workers where they have one.
+/// From the root to the span called `leaf`: names, and of calls what they are and on which worker.
 fn chain(spans: &[SpanData], leaf: &str) -> Vec<String> {
     let mut next = spans.iter().find(|span| span.name == leaf);
     let mut chain = Vec::new();
     while let Some(span) = next {
-        let worker = span.attributes.iter().find(|attribute| attribute.key.as_str() == "worker");
-        let worker = worker.map(|attribute| format!(" on {}", attribute.value)).unwrap_or_default();
+        let worker = attribute(span, "worker");
+        let worker = worker.map(|worker| format!(" {:?} on {worker}", span.span_kind)).unwrap_or_default();
         chain.insert(0, format!("{}{worker}", span.name));
         next = spans.iter().find(|above| above.span_context.span_id() == span.parent_span_id);
     }
     chain
+}
+
+fn attribute(span: &SpanData, key: &str) -> Option<String> {
+    let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == key);
+    found.map(|attribute| attribute.value.to_string())
 }
 
 /// The trace of a span.
@@ -95,12 +100,18 @@ async fn a_trace_goes_through_three_workers() {
     shutdown(workers).await;
 
     let spans = exported(trace);
-    let below =
-        ["user's", "call on worker0", "serve on worker1", "call on worker1", "serve on worker2", "in last"];
+    let below = [
+        "user's",
+        "otel/middle Client on worker0",
+        "otel/middle Server on worker1",
+        "otel/last Client on worker1",
+        "otel/last Server on worker2",
+        "in last",
+    ];
     assert_eq!((chain(&spans, "in last"), spans.len()), (below.map(str::to_owned).to_vec(), below.len()));
     // Each lasts for as long as what is below it.
-    let ends: Vec<_> = ["serve", "call"]
-        .map(|name| spans.iter().filter(move |span| span.name == name).map(|span| span.end_time))
+    let ends: Vec<_> = [SpanKind::Server, SpanKind::Client]
+        .map(|kind| spans.iter().filter(move |span| span.span_kind == kind).map(|span| span.end_time))
         .map(|ends| ends.max().unwrap())
         .to_vec();
     assert!(ends.is_sorted(), "a call ended before it was served: {ends:?}");
@@ -131,7 +142,10 @@ async fn calls_outside_of_spans_are_traces_of_their_own() {
     for _ in 0..2 {
         let seen = workers[0].rpc_async("worker1", middle, ()).await.unwrap().unwrap();
         let trace = TraceId::from_bytes(seen.parse::<TraceParent>().unwrap().trace_id());
-        assert_eq!(chain(&exported(trace), "in last")[..2], ["call on worker0", "serve on worker1"]);
+        assert_eq!(
+            chain(&exported(trace), "in last")[..2],
+            ["otel/middle Client on worker0", "otel/middle Server on worker1"]
+        );
         traces.push(trace);
     }
     shutdown(workers).await;
@@ -149,8 +163,69 @@ async fn what_the_program_says_goes_before() {
     assert_eq!((by_source, by_scope), (Some(said.to_string()), Some(scoped.to_string())));
     for trace in [said, scoped] {
         let spans = exported(TraceId::from_bytes(trace.trace_id()));
-        assert_eq!(chain(&spans, "in last"), ["serve on worker2", "in last"]);
+        assert_eq!(chain(&spans, "in last"), ["otel/last Server on worker2", "in last"]);
     }
+}
+
+#[rpc::function(inline)]
+fn refuse() -> Result<(), String> {
+    Err("no".into())
+}
+
+#[rpc::function]
+async fn hang() {
+    std::future::pending().await
+}
+
+#[rpc::function(inline)]
+fn fine() {}
+
+/// What a span of a call says, as the conventions have it: kind, status, status code, type of error, method, system, server.
+fn said(span: &SpanData) -> (SpanKind, Status, [Option<String>; 5]) {
+    let keys = ["rpc.response.status_code", "error.type", "rpc.method", "rpc.system.name", "server.address"];
+    (span.span_kind.clone(), span.status.clone(), keys.map(|key| attribute(span, key)))
+}
+
+#[tokio::test]
+async fn spans_say_what_the_conventions_for_rpc_ask_for() {
+    let workers = workers(|builder| builder).await;
+    let user = info_span!("user's");
+    let trace = trace_of(&user);
+    let calls = async {
+        workers[0].rpc_async("worker1", fine, ()).await.unwrap();
+        workers[0].rpc_async("worker1", refuse, ()).await.unwrap_err();
+        workers[0].rpc_async("worker1", hang, ()).timeout(Duration::from_millis(20)).await.unwrap_err();
+        workers[0].rpc_async("worker1", hang, ()).cancel();
+    };
+    calls.instrument(user).await;
+    shutdown(workers).await;
+
+    let spans = exported(trace);
+    let of = |name: &str, kind: SpanKind| {
+        let found = spans.iter().filter(|span| span.name == name && span.span_kind == kind);
+        found.map(said).collect::<Vec<_>>()
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let attributes = |outcome, error: Option<&str>, method| {
+        [text(outcome), error.map(str::to_owned), text(method), text("rrpc"), text("worker1")]
+    };
+    for kind in [SpanKind::Client, SpanKind::Server] {
+        let good = attributes("ok", None, "otel/fine");
+        assert_eq!(of("otel/fine", kind.clone()), [(kind.clone(), Status::Unset, good)]);
+        let refused = attributes("error", Some("error"), "otel/refuse");
+        assert_eq!(of("otel/refuse", kind.clone()), [(kind, Status::error("error"), refused)]);
+    }
+    let hung = of("otel/hang", SpanKind::Client);
+    let [(_, Status::Error { description }, timed_out), (_, Status::Error { .. }, cancelled)] = &hung[..]
+    else {
+        panic!("{hung:?}")
+    };
+    assert_eq!(*timed_out, attributes("timed_out", Some("timed_out"), "otel/hang"));
+    assert!(description.contains("no reply within 20ms"), "{description}");
+    assert_eq!(*cancelled, attributes("cancelled", Some("cancelled"), "otel/hang"));
+    // Whom nobody waits for any more has done nothing wrong.
+    let served = of("otel/hang", SpanKind::Server);
+    assert!(served.iter().all(|(_, status, _)| *status == Status::Unset), "{served:?}");
 }
 
 /// On one thread, with a layer of its own.

@@ -2,38 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 #![cfg(any(feature = "quic", feature = "tcp"))]
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rpc::prelude::*;
 use rpc::{CALLS_TARGET, MemoryStore};
+use rpc_testing::LogLines;
 use tracing_subscriber::EnvFilter;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// The line that has all of these in it.
-    fn with(&self, words: &[&str]) -> String {
-        let text = self.text();
-        let found = text.lines().find(|line| words.iter().all(|word| line.contains(word)));
-        found.unwrap_or_else(|| panic!("no line has {words:?}:\n{text}")).to_owned()
-    }
-}
 
 #[rpc::function]
 async fn later(n: u64) -> u64 {
@@ -70,13 +44,13 @@ fn new_counter() -> Counter {
 
 /// What stands in `line` behind `call=`.
 fn number(line: &str) -> String {
-    let (_, rest) = line.split_once("call=").unwrap();
+    let (_, rest) = line.split_once(" call=").unwrap();
     rest.chars().take_while(char::is_ascii_digit).collect()
 }
 
 #[tokio::test]
 async fn a_call_is_a_span_on_both_sides_with_worker_peer_function_and_number() {
-    let lines = Lines::default();
+    let lines = LogLines::default();
     let writer = lines.clone();
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("info,{CALLS_TARGET}=debug")))
@@ -92,9 +66,9 @@ async fn a_call_is_a_span_on_both_sides_with_worker_peer_function_and_number() {
     let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
 
     assert_eq!(first.rpc_async(1, later, (5,)).await.unwrap(), 5);
-    let made = lines.with(&["call{worker=worker0 peer=worker1 function=\"spans::later\" call=", "begun"]);
+    let made = lines.with(&["call{worker=worker0 peer=worker1 function=\"spans::later\"", " call=", "begun"]);
     let inside =
-        lines.with(&["serve{worker=worker1 peer=worker0 function=\"spans::later\" call=", "inside n=5"]);
+        lines.with(&["serve{worker=worker1 peer=worker0 function=\"spans::later\"", " call=", "inside n=5"]);
     assert_eq!(number(&made), number(&inside), "both sides know the call by one number");
     lines.with(&["call{worker=worker0", "spans::later", "ended outcome=\"ok\" took_us="]);
 

@@ -12,7 +12,7 @@ use crate::error::CallError;
 use crate::function::{BoxFuture, panic};
 use crate::futures::{Callback, FutureError, Origin, SharedFuture, promise, run_job, share};
 
-impl<T: DeserializeOwned, E: DeserializeOwned> RpcFuture<T, E> {
+impl<T: DeserializeOwned, E: DeserializeOwned + 'static> RpcFuture<T, E> {
     /// The result, if the response is there.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl<T, E> RpcFuture<T, E> {
     }
 }
 
-fn poll_guarded<T: DeserializeOwned, E: DeserializeOwned>(
+fn poll_guarded<T: DeserializeOwned, E: DeserializeOwned + 'static>(
     call: &mut RpcFuture<T, E>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<T, CallError<E>>> {

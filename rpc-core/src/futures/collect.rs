@@ -31,7 +31,7 @@ pub trait Collectable: Future<Output = Result<Self::Value, Self::Error>> + Unpin
     fn give_up(self);
 }
 
-impl<T: DeserializeOwned, E: DeserializeOwned> Collectable for RpcFuture<T, E> {
+impl<T: DeserializeOwned, E: DeserializeOwned + 'static> Collectable for RpcFuture<T, E> {
     type Value = T;
     type Error = CallError<E>;
 

@@ -1,6 +1,7 @@
 //! [`Follower`]: follows single calls through their stages, on both sides.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -56,19 +57,34 @@ pub trait MadeCall: Send {
     /// is no longer than 65,535 bytes.
     fn encoded(&mut self, bytes: u64, parts: usize, note: &mut Vec<u8>);
 
-    /// It has ended for who made it: `outcome` as in [`CallEnd`](crate::CallEnd), with a response or not. The request was
-    /// `written` then, if that is known. `note` is what the [`ServedCall`] has sent, which may be anything: it comes from a
-    /// peer.
-    fn ended(
-        &mut self,
-        outcome: &'static str,
-        response: Option<&Body>,
-        written: Option<Instant>,
-        note: Option<&[u8]>,
-    );
+    /// It has ended for who made it.
+    fn ended(&mut self, end: &MadeEnd<'_>);
 
-    /// Its result has been decoded for who waited.
-    fn taken(&mut self);
+    /// Its result has been decoded for who waited, or the function's own `error`: its text if that is a `String` or a
+    /// [`CallError`](crate::CallError), or else the name of its type.
+    fn taken(&mut self, error: Option<&dyn fmt::Display>);
+}
+
+/// How a call has ended that is followed on the caller.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct MadeEnd<'a> {
+    /// As in [`CallEnd`](crate::CallEnd).
+    pub outcome: &'static str,
+    /// What went wrong, unless that is the function's own error: that is told when it is [taken](MadeCall::taken).
+    pub failure: Option<&'a dyn fmt::Display>,
+    /// What came back, if something did.
+    pub response: Option<&'a Body>,
+    /// When the request was written, if that is known.
+    pub written: Option<Instant>,
+    /// What the [`ServedCall`] has sent, which may be anything: it comes from a peer.
+    pub note: Option<&'a [u8]>,
+}
+
+impl fmt::Debug for MadeEnd<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MadeEnd").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
 }
 
 /// A call that is followed on the callee. Dropped when nothing more happens to it; without an [end](Self::ended) if it
@@ -83,7 +99,8 @@ pub trait ServedCall: Send {
     fn within(&self) -> Within;
 
     /// The function begins now, and not when the request was [read](Follower::serving): it had to wait for its arguments,
-    /// or for a thread.
+    /// or for a thread. Told more than once, the last time counts: whether what it waited for has come shows only
+    /// afterwards.
     fn runs(&mut self);
 
     /// It has ended, and its result is encoded. What is appended to `note` travels back, if it is no longer than 65,535

@@ -17,13 +17,15 @@ pub(crate) mod note;
 mod observed;
 mod observers;
 mod outcome;
+mod span_hook;
 mod write_mark;
 
 use std::time::Duration;
 
-pub use self::follow::{FollowedCall, Follower, MadeCall, ServedCall, Within};
+pub use self::follow::{FollowedCall, Follower, MadeCall, MadeEnd, ServedCall, Within};
 pub(crate) use self::observed::Observed;
 pub use self::observers::Observers;
+pub use self::span_hook::{SpanEnd, SpanHook};
 pub use self::write_mark::WriteMark;
 use crate::message::Kind;
 use crate::worker::WorkerInfo;
@@ -67,7 +69,7 @@ pub struct ObservedCall<'a> {
     pub worker: &'a WorkerInfo,
     /// Whom it calls, or who called it.
     pub peer: &'a WorkerInfo,
-    /// [`Kind::CALL`], or the kind of a request for references.
+    /// [`Kind::CALL`], or the kind of a request for references or of a collective.
     pub kind: Kind,
     /// The function or method.
     pub function: &'static str,

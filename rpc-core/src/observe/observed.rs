@@ -9,13 +9,14 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 use tracing::{Span, field};
 
-use super::follow::{FollowedCall, MadeCall, ServedCall};
+use super::follow::{FollowedCall, MadeCall, MadeEnd, ServedCall};
 use super::observers::Observers;
 use super::outcome::{failure_name, outcome_name};
-use super::{CALLS_TARGET, CallEnd, CallObserver, ObservedCall, WriteMark, note};
+use super::{CALLS_TARGET, CallEnd, CallObserver, ObservedCall, SpanEnd, WriteMark, note};
 use crate::agent::Served;
+use crate::error::Failure;
 use crate::function::BoxFuture;
-use crate::message::{Kind, Response};
+use crate::message::{Kind, Outcome, Response};
 use crate::part::Part;
 use crate::reply::ReplyResult;
 use crate::worker::WorkerId;
@@ -68,10 +69,10 @@ impl Observed {
         let FollowedCall { worker, peer, kind, function, .. } = *call;
         let span = match side {
             Side::Caller(_) => {
-                tracing::debug_span!(target: CALLS_TARGET, "call", worker = %worker.name, peer = %peer.name, function, call = field::Empty, profile.id = field::Empty)
+                tracing::debug_span!(target: CALLS_TARGET, "call", worker = %worker.name, peer = %peer.name, function, call = field::Empty, profile.id = field::Empty, otel.kind = field::Empty, otel.name = field::Empty)
             }
             Side::Callee(_) => {
-                tracing::debug_span!(target: CALLS_TARGET, "serve", worker = %worker.name, peer = %peer.name, function, call = field::Empty, profile.id = field::Empty)
+                tracing::debug_span!(target: CALLS_TARGET, "serve", worker = %worker.name, peer = %peer.name, function, call = field::Empty, profile.id = field::Empty, otel.kind = field::Empty, otel.name = field::Empty)
             }
         };
         if !span.is_disabled()
@@ -132,30 +133,33 @@ impl Observed {
     /// It has ended for its caller; `note` came with the response. Returns whether it is to be told too when the result
     /// [has been taken](Self::taken).
     pub(crate) fn has_ended(&mut self, result: &ReplyResult, note: Option<&[u8]>) -> bool {
+        let failure = FailureOf(result);
         let (outcome, response) = match result {
             Ok(response) => (outcome_name(response.outcome), Some(&response.body)),
             Err(failure) => (failure_name(failure), None),
         };
         let bytes = response.map_or(0, |body| body.len_bytes());
+        let failure = failure.is_known().then_some(&failure as &dyn fmt::Display);
         let is_followed = match &mut self.side {
             Side::Caller(Some(made)) => {
-                made.ended(outcome, response, self.mark.as_ref().and_then(WriteMark::at), note);
+                let written = self.mark.as_ref().and_then(WriteMark::at);
+                made.ended(&MadeEnd { outcome, failure, response, written, note });
                 true
             }
             _ => false,
         };
-        self.tell_end(outcome, bytes);
+        self.tell_end(outcome, failure, bytes);
         is_followed
     }
 
-    /// Whoever waited has the result.
-    pub(crate) fn taken(mut self) {
+    /// Whoever waited has the result, or the function's own `error`.
+    pub(crate) fn taken(&mut self, error: Option<&dyn fmt::Display>) {
         if let Side::Caller(Some(made)) = &mut self.side {
-            made.taken();
+            made.taken(error);
         }
     }
 
-    fn tell_end(&mut self, outcome: &'static str, response_bytes: u64) {
+    fn tell_end(&mut self, outcome: &'static str, failure: Option<&dyn fmt::Display>, response_bytes: u64) {
         let Some(began) = self.began else { return };
         if std::mem::replace(&mut self.told, Told::Ended) != Told::Begun {
             return;
@@ -164,6 +168,10 @@ impl Observed {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // In the span, because there are systems to which a span has ended when it was last left.
         self.in_span(|| tracing::debug!(target: CALLS_TARGET, outcome, took_us, response_bytes, "ended"));
+        if let (Some(hook), Some(span)) = (self.observers.span_hook(), self.span()) {
+            let is_served = matches!(self.side, Side::Callee(_));
+            hook.ended(span, &SpanEnd { is_served, outcome, failure });
+        }
         let end = CallEnd { outcome, took, response_bytes };
         self.tell(|observer, call| match self.side {
             Side::Caller(_) => observer.ended(call, &end),
@@ -185,7 +193,7 @@ impl Observed {
         self.span.in_scope(run)
     }
 
-    /// What is next is the function, and it was not before.
+    /// What is next is the function, and it was not before. The last time counts.
     fn runs(&mut self) {
         if let Side::Callee(Some(served)) = &mut self.side {
             served.runs();
@@ -202,7 +210,7 @@ impl Observed {
                 note::append_to(&mut response.codec, &mut response.body.payload, &note);
             }
         }
-        self.tell_end(outcome, bytes);
+        self.tell_end(outcome, None, bytes);
         response
     }
 
@@ -219,9 +227,17 @@ impl Observed {
                 let response = self.run(job);
                 self.served(response)
             })),
-            Served::After(future) => Served::After(Box::pin(async move {
-                let served = InSpan { span: self.span.clone(), future }.await;
-                // An inline function has run in the last poll.
+            Served::After(mut future) => Served::After(Box::pin(async move {
+                let mut is_first = true;
+                let served = std::future::poll_fn(|cx| {
+                    // The function may be all that this poll does: an inline one runs when its arguments have come.
+                    if !std::mem::replace(&mut is_first, false) {
+                        self.runs();
+                    }
+                    self.run(|| future.as_mut().poll(cx))
+                })
+                .await;
+                drop(future);
                 if !matches!(served, Served::Now(_)) {
                     self.runs();
                 }
@@ -231,10 +247,29 @@ impl Observed {
     }
 }
 
+/// Why a call has no result, for people. Formatted if somebody asks.
+struct FailureOf<'a>(&'a ReplyResult);
+
+impl FailureOf<'_> {
+    /// The function's own error is known to its caller alone, who decodes it.
+    fn is_known(&self) -> bool {
+        !matches!(self.0, Ok(Response { outcome: Outcome::Ok | Outcome::HandlerError, .. }))
+    }
+}
+
+impl fmt::Display for FailureOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Ok(response) => Failure::from_response(response).fmt(f),
+            Err(failure) => failure.fmt(f),
+        }
+    }
+}
+
 /// It has ended, whatever became of it.
 impl Drop for Observed {
     fn drop(&mut self) {
-        self.tell_end(GIVEN_UP, 0);
+        self.tell_end(GIVEN_UP, None, 0);
     }
 }
 

@@ -5,15 +5,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use tracing::{Level, Span};
+use tracing::Level;
 
 use super::follow::{FollowedCall, Follower};
 use super::observed::{Observed, Side};
-use super::{CALLS_TARGET, CallObserver, note};
+use super::{CALLS_TARGET, CallObserver, SpanHook, note};
 use crate::agent::{Incoming, Served};
+use crate::client::RequestHead;
 use crate::context::CallContext;
-use crate::message::{Kind, Outcome, Response};
-use crate::trace::TraceParent;
+use crate::message::{Outcome, Response};
 use crate::worker::{Group, WorkerId, WorkerInfo};
 
 /// Who observes the calls of one worker, and who follows them. Its [`Client`](crate::Client) has it
@@ -23,15 +23,12 @@ pub struct Observers {
     group: Group,
     observer: OnceLock<Arc<dyn CallObserver>>,
     follower: OnceLock<Arc<dyn Follower>>,
-    trace_sink: OnceLock<Box<TraceSink>>,
+    span_hook: OnceLock<Box<dyn SpanHook>>,
     /// The follower asks for all calls.
     follows: AtomicBool,
     /// There is an observer, or the follower asks for all calls.
     listens: AtomicBool,
 }
-
-/// Takes what the span of a call that is served is a child of.
-type TraceSink = dyn Fn(&Span, TraceParent) + Send + Sync;
 
 impl Observers {
     pub(crate) fn new(me: WorkerId, group: Group) -> Arc<Self> {
@@ -40,7 +37,7 @@ impl Observers {
             group,
             observer: OnceLock::new(),
             follower: OnceLock::new(),
-            trace_sink: OnceLock::new(),
+            span_hook: OnceLock::new(),
             follows: AtomicBool::new(false),
             listens: AtomicBool::new(false),
         })
@@ -65,13 +62,11 @@ impl Observers {
         follower.downcast().ok()
     }
 
-    /// Has `sink` told what the span of a call that is served is a child of, before anything happens in it: the hook of a
-    /// tracing system, the other end of the [trace source](crate::Client::set_trace_source). It is not told of calls that
-    /// carry no trace, and of spans that no subscriber takes. The first one stays; returns whether this is it.
-    ///
-    /// It runs in the loops that read links, so it must be quick and must not block.
-    pub fn set_trace_sink(&self, sink: impl Fn(&Span, TraceParent) + Send + Sync + 'static) -> bool {
-        self.trace_sink.set(Box::new(sink)).is_ok()
+    /// Has `hook` told of the spans of calls: for a tracing system, the other end of the
+    /// [trace source](crate::Client::set_trace_source). It is not told of spans that no subscriber takes. The first one
+    /// stays; returns whether this is it.
+    pub fn set_span_hook(&self, hook: impl SpanHook) -> bool {
+        self.span_hook.set(Box::new(hook)).is_ok()
     }
 
     /// Has the follower asked about all calls from now on, or no longer.
@@ -97,31 +92,32 @@ impl Observers {
     pub(crate) fn begin(
         self: &Arc<Self>,
         to: WorkerId,
-        kind: Kind,
-        operation: &'static str,
-        function: &'static str,
+        head: &RequestHead,
         context: Option<&CallContext>,
     ) -> Option<Box<Observed>> {
         let is_followed = context.is_some_and(|context| context.within().is_some());
-        if is_followed || self.is_on() { self.observe(to, kind, operation, function, context) } else { None }
+        if is_followed || self.is_on() { self.observe(to, head, context) } else { None }
     }
 
     #[cold]
     fn observe(
         self: &Arc<Self>,
         to: WorkerId,
-        kind: Kind,
-        operation: &'static str,
-        function: &'static str,
+        head: &RequestHead,
         context: Option<&CallContext>,
     ) -> Option<Box<Observed>> {
+        let RequestHead { kind, operation, function, .. } = *head;
         let (worker, peer) = (self.worker(self.me)?, self.worker(to)?);
         let within = context.and_then(CallContext::within);
         let call = FollowedCall { worker, peer, kind, operation, function, within };
         let wanted = within.is_some() || self.follows.load(Ordering::Relaxed);
         let follower = self.follower.get().filter(|_| wanted);
         let made = follower.and_then(|follower| follower.making(&call));
-        Some(Box::new(Observed::new(self, &call, Side::Caller(made))))
+        let observed = Box::new(Observed::new(self, &call, Side::Caller(made)));
+        if let (Some(hook), Some(span)) = (self.span_hook(), observed.span()) {
+            hook.made(span, &call);
+        }
+        Some(observed)
     }
 
     /// Serves `incoming` by `serve`, and follows what comes of it if somebody wants to know. The function runs in a span then.
@@ -158,9 +154,8 @@ impl Observers {
             incoming.context = incoming.context.with_within(served.within());
         }
         let mut observed = Box::new(Observed::new(self, &call, Side::Callee(served)));
-        let (sink, trace) = (self.trace_sink.get(), incoming.context.trace());
-        if let (Some(sink), Some(trace), Some(span)) = (sink, trace, observed.span()) {
-            sink(span, trace);
+        if let (Some(hook), Some(span)) = (self.span_hook(), observed.span()) {
+            hook.serving(span, &call, incoming.context.trace());
         }
         observed.is_begun(incoming.context.call(), incoming.request.body.len_bytes());
         let served = observed.run(|| serve(incoming));
@@ -169,6 +164,10 @@ impl Observers {
 
     pub(super) fn observer(&self) -> Option<&Arc<dyn CallObserver>> {
         self.observer.get()
+    }
+
+    pub(super) fn span_hook(&self) -> Option<&dyn SpanHook> {
+        self.span_hook.get().map(|hook| &**hook)
     }
 
     pub(super) fn me(&self) -> Option<&WorkerInfo> {

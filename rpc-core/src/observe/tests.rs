@@ -1,14 +1,13 @@
 //! Followers over an agent that answers at once, and one whose answer is awaited.
 
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
-use tokio::time::Instant;
-
-use super::{FollowedCall, Follower, MadeCall, ServedCall, note};
+use super::{FollowedCall, Follower, MadeCall, MadeEnd, ServedCall, Within, note};
 use crate::{
-    Agent, Body, BoxFuture, Client, Failure, Group, Handler, Incarnation, Kind, Member, Never, Outcome,
-    POSTCARD, Promise, Reply, Request, RequestHead, Response, RpcFuture, Shutdown, ShutdownError,
-    ShutdownReport, WorkerId, WorkerInfo, WorkerName,
+    Agent, Body, BoxFuture, CallContext, Client, Failure, Group, Handler, Incarnation, Incoming, Kind,
+    Member, Never, Outcome, POSTCARD, Promise, Reply, Request, RequestHead, Response, RpcFuture, Served,
+    Shutdown, ShutdownError, ShutdownReport, WorkerId, WorkerInfo, WorkerName,
 };
 
 /// What has been told, in order.
@@ -23,7 +22,24 @@ impl Follower for Teller {
     }
 
     fn serving(&self, _: &FollowedCall<'_>, _: Option<&[u8]>) -> Option<Box<dyn ServedCall>> {
-        None
+        self.0.lock().unwrap().push("serving".into());
+        Some(Box::new(TellingServed(Arc::clone(&self.0))))
+    }
+}
+
+struct TellingServed(Told);
+
+impl ServedCall for TellingServed {
+    fn within(&self) -> Within {
+        Arc::new(())
+    }
+
+    fn runs(&mut self) {
+        self.0.lock().unwrap().push("runs".into());
+    }
+
+    fn ended(&mut self, outcome: &'static str, _: &Body, _: &mut Vec<u8>) {
+        self.0.lock().unwrap().push(outcome.into());
     }
 }
 
@@ -35,13 +51,15 @@ impl MadeCall for TellingCall {
         note.extend_from_slice(b"there");
     }
 
-    fn ended(&mut self, outcome: &'static str, _: Option<&Body>, _: Option<Instant>, note: Option<&[u8]>) {
-        let note = note.map(|note| String::from_utf8(note.to_vec()).unwrap());
-        self.0.lock().unwrap().push(format!("{outcome} {note:?}"));
+    fn ended(&mut self, end: &MadeEnd<'_>) {
+        let note = end.note.map(|note| String::from_utf8(note.to_vec()).unwrap());
+        let failure = end.failure.map(|failure| format!(": {failure}")).unwrap_or_default();
+        self.0.lock().unwrap().push(format!("{} {note:?}{failure}", end.outcome));
     }
 
-    fn taken(&mut self) {
-        self.0.lock().unwrap().push("taken".into());
+    fn taken(&mut self, error: Option<&dyn std::fmt::Display>) {
+        let error = error.map(|error| format!(" {error}")).unwrap_or_default();
+        self.0.lock().unwrap().push(format!("taken{error}"));
     }
 }
 
@@ -150,7 +168,15 @@ async fn a_call_ends_once_and_without_being_taken_if_nobody_waits() {
     drop(reply);
     let (promise, request) = case.agent.open.lock().unwrap().pop().unwrap();
     promise.complete(Ok(answer(&request)));
-    assert_eq!(case.told(), ["does f on me", "encoded 1 0", "cancelled None", "over"]);
+    assert_eq!(
+        case.told(),
+        [
+            "does f on me",
+            "encoded 1 0",
+            "cancelled None: the call was cancelled; the handler may have run",
+            "over"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -168,5 +194,58 @@ async fn a_failed_call_has_no_note() {
     let (promise, _) = case.agent.open.lock().unwrap().pop().unwrap();
     promise.complete(Err(Failure::ShutDown));
     reply.await.unwrap_err();
-    assert_eq!(case.told(), ["does f on me", "encoded 1 0", "shut_down None", "taken", "over"]);
+    assert_eq!(
+        case.told(),
+        [
+            "does f on me",
+            "encoded 1 0",
+            "shut_down None: this worker has been shut down; initialise a new one",
+            "taken",
+            "over"
+        ]
+    );
+}
+
+/// What a request that waits twice before it runs in place is told, with the function among it.
+#[tokio::test]
+async fn an_inline_function_begins_with_the_poll_that_it_runs_in() {
+    let case = Case::new(false);
+    let told = Arc::clone(&case.told);
+    let mut waits = 2;
+    let future = std::future::poll_fn(move |cx| {
+        if waits > 0 {
+            waits -= 1;
+            cx.waker().wake_by_ref();
+            told.lock().unwrap().push("waits".into());
+            return Poll::Pending;
+        }
+        told.lock().unwrap().push("function".into());
+        Poll::Ready(Served::Now(Response::failed(Outcome::Panicked, &[])))
+    });
+    let body = Body::new(Vec::new());
+    let request = Request { kind: Kind::CALL, method: 0, codec: POSTCARD, timeout: None, body };
+    let context = CallContext::of_request(WorkerId(0), &request, 1);
+    let incoming = Incoming { from: WorkerId(0), request, context, link: 0 };
+    let served = case.client.observers().serve(incoming, "f", |_| Served::After(Box::pin(future)));
+    let _ = served.response(async |_| unreachable!("nothing needs a thread")).await;
+    assert_eq!(case.told(), ["serving", "waits", "runs", "waits", "runs", "function", "panicked"]);
+}
+
+/// The function's own error is told to who follows the call by the one who knows its type.
+#[tokio::test]
+async fn an_error_of_the_functions_own_is_told_when_it_is_taken() {
+    let case = Case::new(false);
+    let head = RequestHead { kind: Kind::CALL, method: 0, operation: "does", function: "f", signature: "" };
+    let answer = |value: &dyn erased_serde::Serialize| {
+        let payload = postcard::to_stdvec(value).unwrap();
+        Response { outcome: Outcome::HandlerError, codec: POSTCARD, body: Body::new(payload) }
+    };
+    let text: RpcFuture<u8, String> = case.client.request(WorkerId(0), head, &7_u8, |_| Ok(None));
+    case.agent.open.lock().unwrap().pop().unwrap().0.complete(Ok(answer(&"no")));
+    text.await.unwrap_err();
+    assert_eq!(case.told()[2..], ["error None", "taken no", "over"]);
+    let number: RpcFuture<u8, u16> = case.client.request(WorkerId(0), head, &7_u8, |_| Ok(None));
+    case.agent.open.lock().unwrap().pop().unwrap().0.complete(Ok(answer(&3_u16)));
+    number.await.unwrap_err();
+    assert_eq!(case.told()[2..], ["error None", "taken u16", "over"]);
 }

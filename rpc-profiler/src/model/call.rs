@@ -24,6 +24,10 @@ pub struct Call {
     pub function: NameId,
     /// How it ended: `ok`, `error` for the function's own, or what went wrong in a word or two, such as `timed_out`.
     pub outcome: NameId,
+    /// What went wrong, in words, if something did and there was room for it: see [`outcome`](Self::outcome) for what can be
+    /// told apart. Of the function's own errors it is the text, if they are texts, or else their type.
+    #[serde(default)]
+    pub error: Option<NameId>,
     /// How many calls and spans it is in.
     pub depth: u16,
     /// What travelled to the callee.
@@ -55,7 +59,8 @@ impl Call {
             answered: None,
             decoded: None,
         };
-        Self { id, parent: None, from, to, operation, function, outcome, depth: 0, request, response, times }
+        let (parent, error, depth) = (None, None, 0);
+        Self { id, parent, from, to, operation, function, outcome, error, depth, request, response, times }
     }
 
     /// Whether it ended with a result.
@@ -146,7 +151,7 @@ pub enum Stage {
     Queue,
     /// Until the callee has read it, and has handled what it read before.
     WireOut,
-    /// Until the function begins: for arguments that are references, for a turn or a thread.
+    /// Until the function begins: for arguments and values that are references, for a turn or a thread.
     Wait,
     /// The function, with the decoding of its arguments and the encoding of its result.
     Run,

@@ -13,6 +13,7 @@
 
 mod call;
 mod lookup;
+mod machine;
 mod profile;
 mod span;
 mod tick;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use self::call::{Call, CallTimes, Stage, Traffic};
 pub use self::lookup::{CallRef, Node};
+pub use self::machine::MachineId;
 pub use self::profile::{NameId, Profile};
 pub use self::span::{Span, SpanId};
 pub use self::tick::Tick;

@@ -1,15 +1,16 @@
 //! [`Gathered`]: what is done in a handler, for its caller.
 
-use super::names::NAME_BYTES_MAX;
+use super::names::{Words, cut};
 use super::notes::Nested;
-use crate::model::{Call, NameId, Span};
+use crate::model::{Call, MachineId, NameId, Span};
 
 /// Bytes of a note that are spent on it. A note has at most 65,535, and a response with one has to stay within the limits
 /// of its link.
 const BYTES_MAX: usize = 48 << 10;
-/// What a call takes of that at most: ten times, five small numbers, eleven of any size.
-const CALL_BYTES_MAX: usize = 10 * 11 + 60;
+/// What a call takes of that at most: ten times, six small numbers, eleven of any size.
+const CALL_BYTES_MAX: usize = 10 * 11 + 66;
 const SPAN_BYTES_MAX: usize = 4 * 11 + 12;
+const MACHINE_BYTES_MAX: usize = 2 * 5;
 
 /// Grows while the handler runs, and is closed with its response.
 #[derive(Debug, Default)]
@@ -28,15 +29,36 @@ impl Gathered {
         (!is_empty).then(|| Box::new(nested))
     }
 
-    pub(super) fn add_call(&mut self, call: &Call, operation: &str, function: &str, outcome: &str) {
-        if !self.has_room(CALL_BYTES_MAX, &[operation, function, outcome]) {
+    pub(super) fn add_call(&mut self, call: &Call, words: &Words<'_>) {
+        let Words { operation, function, outcome, error } = *words;
+        self.add_named(call, [operation, function, outcome], error);
+    }
+
+    fn add_named(&mut self, call: &Call, names: [&str; 3], error: Option<&str>) {
+        let [operation, function, outcome] = names;
+        let has_room = match error {
+            Some(error) => self.has_room(CALL_BYTES_MAX, &[operation, function, outcome, error]),
+            None => self.has_room(CALL_BYTES_MAX, &names),
+        };
+        if !has_room {
             return;
         }
         let mut call = *call;
         call.operation = self.name(operation);
         call.function = self.name(function);
         call.outcome = self.name(outcome);
+        call.error = error.map(|error| self.name(error));
         self.nested.calls.push(call);
+    }
+
+    /// Worker `rank` is on `machine`.
+    pub(super) fn add_machine(&mut self, rank: u32, machine: Option<MachineId>) {
+        let Some(machine) = machine.map(|machine| (rank, machine)) else { return };
+        let has_room = !self.is_closed && self.bytes + MACHINE_BYTES_MAX <= BYTES_MAX;
+        if has_room && !self.nested.machines.contains(&machine) {
+            self.bytes += MACHINE_BYTES_MAX;
+            self.nested.machines.push(machine);
+        }
     }
 
     pub(super) fn add_span(&mut self, span: &Span, name: &str) {
@@ -51,10 +73,14 @@ impl Gathered {
     pub(super) fn add(&mut self, nested: &Nested) {
         let name = |id: NameId| nested.names.get(id.0 as usize).map_or("?", String::as_str);
         for call in &nested.calls {
-            self.add_call(call, name(call.operation), name(call.function), name(call.outcome));
+            let names = [name(call.operation), name(call.function), name(call.outcome)];
+            self.add_named(call, names, call.error.map(name));
         }
         for span in &nested.spans {
             self.add_span(span, name(span.name));
+        }
+        for (rank, machine) in &nested.machines {
+            self.add_machine(*rank, Some(*machine));
         }
         self.nested.dropped = self.nested.dropped.saturating_add(nested.dropped);
     }
@@ -78,10 +104,6 @@ impl Gathered {
         });
         NameId(at as u32) // a name takes two bytes of a few thousand
     }
-}
-
-fn cut(name: &str) -> &str {
-    &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
 }
 
 #[cfg(test)]
@@ -114,7 +136,9 @@ mod tests {
         call.times = times;
         let mut gathered = Gathered::default();
         for n in 0..5_000 {
-            gathered.add_call(&call, "rpc_async", &format!("function {n}"), "ok");
+            let (function, error) = (format!("function {n}"), Some("no reply within 1 ms"));
+            gathered.add_named(&call, ["rpc_async", &function, "timed_out"], error);
+            gathered.add_machine(u32::MAX - n % 7, Some(MachineId::of(b"some machine")));
         }
         let nested = gathered.close().unwrap();
         assert_eq!(nested.calls.len() as u64 + nested.dropped, 5_000);
@@ -123,8 +147,10 @@ mod tests {
             arrived_unix_ns: u64::MAX,
             wait_ns: u64::MAX,
             run_ns: u64::MAX,
+            machine: Some(MachineId::of(b"a machine")),
             gathered: Some(nested),
         };
+        assert_eq!(note.gathered.as_ref().map(|nested| nested.machines.len()), Some(7), "each once");
         let mut bytes = Vec::new();
         notes::write(&note, &mut bytes);
         assert!(bytes.len() <= usize::from(u16::MAX), "{} bytes", bytes.len());

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::names::Names;
+use super::names::{Names, Words};
 use super::notes::Nested;
-use crate::model::{Call, NameId, Span};
+use crate::model::{Call, MachineId, NameId, Span};
 
 /// Records of a chunk. Chunks are allocated whole and never grow, so that nothing is copied while calls run.
 const CHUNK: usize = 1024;
@@ -17,6 +17,8 @@ pub(super) struct Log {
     pub(super) names: Names,
     /// Calls and spans that were lost before they came here.
     pub(super) lost: u64,
+    /// On which machines workers are, by rank.
+    pub(super) machines: Vec<Option<MachineId>>,
 }
 
 /// Who wants a record.
@@ -31,31 +33,35 @@ pub(super) enum Origin {
 }
 
 impl Log {
-    /// Keeps the last `calls_max` calls, and as many spans.
-    pub(super) fn new(calls_max: usize) -> Self {
+    /// Keeps the last `calls_max` calls, and as many spans, of a group of `workers`.
+    pub(super) fn new(calls_max: usize, workers: usize) -> Self {
         let (calls, spans) = (Ring::new(calls_max), Ring::new(calls_max));
-        Self { calls, spans, names: Names::default(), lost: 0 }
+        Self { calls, spans, names: Names::default(), lost: 0, machines: vec![None; workers] }
     }
 
     /// Adds a call under its names.
-    pub(super) fn add_call(
-        &mut self,
-        call: &Call,
-        origin: Origin,
-        operation: &'static str,
-        function: &'static str,
-        outcome: &'static str,
-    ) {
+    pub(super) fn add_call(&mut self, call: &Call, origin: Origin, words: &Words<'_>) {
         let mut call = *call;
-        call.operation = self.names.fixed_id(operation);
-        call.function = self.names.fixed_id(function);
-        call.outcome = self.names.fixed_id(outcome);
+        call.operation = self.names.fixed_id(words.operation);
+        call.function = self.names.fixed_id(words.function);
+        call.outcome = self.names.fixed_id(words.outcome);
+        call.error = words.error.map(|error| self.names.error_id(error));
         self.calls.push(origin, call);
+    }
+
+    /// Worker `rank` has told on which machine it is.
+    pub(super) fn add_machine(&mut self, rank: u32, machine: Option<MachineId>) {
+        if let Some(known) = self.machines.get_mut(rank as usize) {
+            *known = machine.or(*known);
+        }
     }
 
     /// Adds what other workers have recorded. What worker `own` has done is here already.
     pub(super) fn import(&mut self, origin: Origin, nested: &Nested, own: u32) {
-        let Self { calls, spans, names, lost } = self;
+        for (rank, machine) in &nested.machines {
+            self.add_machine(*rank, Some(*machine));
+        }
+        let Self { calls, spans, names, lost, .. } = self;
         let mut ids: Vec<Option<NameId>> = vec![None; nested.names.len()];
         let mut id = |name: NameId| match (ids.get_mut(name.0 as usize), nested.names.get(name.0 as usize)) {
             (Some(id), Some(name)) => *id.get_or_insert_with(|| names.id(name)),
@@ -66,6 +72,7 @@ impl Log {
             call.operation = id(call.operation);
             call.function = id(call.function);
             call.outcome = id(call.outcome);
+            call.error = call.error.map(&mut id);
             calls.push(origin, call);
         }
         for span in nested.spans.iter().filter(|span| span.worker != own) {

@@ -1,11 +1,12 @@
 //! [`MakingCall`]: a call that this worker makes.
 
+use std::fmt;
 use std::sync::Arc;
 
-use rpc_core::{Body, FollowedCall, MadeCall};
-use tokio::time::Instant;
+use rpc_core::{Body, FollowedCall, MadeCall, MadeEnd};
 
 use super::log::Origin;
+use super::names::{self, Words};
 use super::notes::{self, RequestNote, ResponseNote};
 use super::recorder::{Followed, Recorder};
 use super::serving::Within;
@@ -19,6 +20,7 @@ pub(super) struct MakingCall {
     operation: &'static str,
     function: &'static str,
     outcome: &'static str,
+    error: Option<Box<str>>,
     /// What the callee has told.
     note: Option<ResponseNote>,
 }
@@ -35,7 +37,8 @@ impl MakingCall {
         (made.parent, made.depth) = recorder.place(within.as_deref());
         made.times.began = Some(recorder.now());
         let recorder = recorder.count();
-        Self { recorder, within, call: made, operation, function, outcome: "given_up", note: None }
+        let outcome = "given_up";
+        Self { recorder, within, call: made, operation, function, outcome, error: None, note: None }
     }
 }
 
@@ -50,18 +53,13 @@ impl MadeCall for MakingCall {
         self.call.times.encoded = Some(self.recorder.now());
     }
 
-    fn ended(
-        &mut self,
-        outcome: &'static str,
-        response: Option<&Body>,
-        written: Option<Instant>,
-        note: Option<&[u8]>,
-    ) {
+    fn ended(&mut self, end: &MadeEnd<'_>) {
         self.call.times.answered = Some(self.recorder.now());
-        self.call.times.written = written.map(|written| self.recorder.tick(written));
-        self.outcome = outcome;
-        self.call.response = response.map_or_else(Traffic::default, traffic_of);
-        self.note = note.and_then(notes::read);
+        self.call.times.written = end.written.map(|written| self.recorder.tick(written));
+        self.outcome = end.outcome;
+        self.error = end.failure.map(names::text);
+        self.call.response = end.response.map_or_else(Traffic::default, traffic_of);
+        self.note = end.note.and_then(notes::read);
         if let Some(ResponseNote { arrived_unix_ns, wait_ns, run_ns, .. }) = self.note {
             // Saturating: whatever the peer says stays a time.
             let ran = arrived_unix_ns.saturating_add(wait_ns);
@@ -71,8 +69,11 @@ impl MadeCall for MakingCall {
         }
     }
 
-    fn taken(&mut self) {
+    fn taken(&mut self, error: Option<&dyn fmt::Display>) {
         self.call.times.decoded = Some(self.recorder.now());
+        if let Some(error) = error {
+            self.error = Some(names::text(error));
+        }
     }
 }
 
@@ -82,10 +83,13 @@ impl Drop for MakingCall {
             return;
         }
         let Self { call, operation, function, outcome, .. } = self;
+        let words = Words { operation, function, outcome, error: self.error.as_deref() };
         let nested = self.note.as_ref().and_then(|note| note.gathered.as_deref());
+        let machine = self.note.as_ref().and_then(|note| note.machine);
         if let Some(within) = &self.within {
             within.gather(|gathered| {
-                gathered.add_call(call, operation, function, outcome);
+                gathered.add_call(call, &words);
+                gathered.add_machine(call.to, machine);
                 nested.into_iter().for_each(|nested| gathered.add(nested));
             });
         }
@@ -94,7 +98,8 @@ impl Drop for MakingCall {
             None => Origin::Made,
         };
         self.recorder.record(origin, |log| {
-            log.add_call(call, origin, operation, function, outcome);
+            log.add_call(call, origin, &words);
+            log.add_machine(call.to, machine);
             if let Some(nested) = nested {
                 log.import(origin, nested, call.from);
             }

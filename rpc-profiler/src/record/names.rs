@@ -1,6 +1,7 @@
 //! [`Names`]: each name once.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::model::NameId;
 
@@ -10,21 +11,45 @@ pub(super) const NAMES_MAX: usize = 1 << 16;
 pub(super) const TOO_MANY: &str = "(too many names)";
 /// A longer name is cut.
 pub(super) const NAME_BYTES_MAX: usize = 256;
+/// Different texts of errors that are kept, since they may have anything in them; of all others it says that.
+pub(super) const ERRORS_MAX: usize = 1 << 10;
+pub(super) const TOO_MANY_ERRORS: &str = "(too many different errors)";
 /// Places in which names are looked for by where they are.
 const CACHED: usize = 64;
+
+/// What a call is called, and how it ended.
+pub(super) struct Words<'a> {
+    pub(super) operation: &'static str,
+    pub(super) function: &'static str,
+    pub(super) outcome: &'static str,
+    pub(super) error: Option<&'a str>,
+}
+
+/// What `error` says, as far as it is kept.
+pub(super) fn text(error: &dyn fmt::Display) -> Box<str> {
+    cut(&error.to_string()).into()
+}
+
+/// As much of a name as is kept.
+pub(super) fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(NAME_BYTES_MAX)]
+}
 
 /// The names of a log.
 #[derive(Debug)]
 pub(super) struct Names {
     ids: HashMap<Box<str>, NameId>,
     list: Vec<String>,
+    /// How many of them are texts of errors.
+    errors: usize,
     /// By address and length: names of functions are the same bytes each time, which is faster than to compare them.
     cache: [(usize, usize, NameId); CACHED],
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let mut names = Self { ids: HashMap::new(), list: Vec::new(), cache: [(0, 0, NameId(0)); CACHED] };
+        let (ids, list, cache) = (HashMap::new(), Vec::new(), [(0, 0, NameId(0)); CACHED]);
+        let mut names = Self { ids, list, errors: 0, cache };
         names.id(TOO_MANY);
         names
     }
@@ -46,7 +71,7 @@ impl Names {
 
     /// The id of any name.
     pub(super) fn id(&mut self, name: &str) -> NameId {
-        let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
+        let name = cut(name);
         if let Some(id) = self.ids.get(name) {
             return *id;
         }
@@ -59,6 +84,19 @@ impl Names {
         id
     }
 
+    /// The id of the text of an error.
+    pub(super) fn error_id(&mut self, text: &str) -> NameId {
+        let text = cut(text);
+        if let Some(id) = self.ids.get(text) {
+            return *id;
+        }
+        if self.errors == ERRORS_MAX {
+            return self.id(TOO_MANY_ERRORS);
+        }
+        self.errors += 1;
+        self.id(text)
+    }
+
     pub(super) fn list(&self) -> &[String] {
         &self.list
     }
@@ -66,6 +104,8 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -85,6 +125,14 @@ mod tests {
         }
         assert_eq!(names.list().len(), NAMES_MAX);
         assert_eq!((names.id("one more"), names.list()[0].as_str()), (NameId(0), TOO_MANY));
+        let mut names = Names::default();
+        let ids: HashSet<NameId> = (0..2 * ERRORS_MAX).map(|n| names.error_id(&n.to_string())).collect();
+        let too_many = names.error_id("one more");
+        assert_eq!(
+            (ids.len(), names.list()[too_many.0 as usize].as_str()),
+            (ERRORS_MAX + 1, TOO_MANY_ERRORS)
+        );
+        assert_ne!(names.id("a function"), too_many, "errors leave room for names");
         let mut names = Names::default();
         let id = names.id(&"é".repeat(NAME_BYTES_MAX));
         assert_eq!(names.list()[id.0 as usize].len(), NAME_BYTES_MAX);

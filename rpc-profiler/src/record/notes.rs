@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Call, Span, SpanId};
+use crate::model::{Call, MachineId, Span, SpanId};
 
 const VERSION: u8 = 1;
 
@@ -23,6 +23,8 @@ pub(super) struct ResponseNote {
     pub(super) arrived_unix_ns: u64,
     pub(super) wait_ns: u64,
     pub(super) run_ns: u64,
+    /// Where the callee is, if it knows: workers of one machine read one clock.
+    pub(super) machine: Option<MachineId>,
     /// What the handler did, if anything.
     pub(super) gathered: Option<Box<Nested>>,
 }
@@ -33,6 +35,8 @@ pub(super) struct Nested {
     pub(super) names: Vec<String>,
     pub(super) calls: Vec<Call>,
     pub(super) spans: Vec<Span>,
+    /// Where workers are, by rank.
+    pub(super) machines: Vec<(u32, MachineId)>,
     pub(super) dropped: u64,
 }
 
@@ -62,12 +66,14 @@ mod tests {
     #[test]
     fn notes_are_small_and_come_back() {
         let request = RequestNote { id: SpanId(3 << 48 | 5), depth: 2 };
-        let response = ResponseNote { arrived_unix_ns: 1 << 60, wait_ns: 900, run_ns: 4_000, gathered: None };
+        let machine = Some(MachineId::of(b"a machine"));
+        let (arrived_unix_ns, gathered) = (1 << 60, None);
+        let response = ResponseNote { arrived_unix_ns, wait_ns: 900, run_ns: 4_000, machine, gathered };
         let (mut first, mut second) = (Vec::new(), Vec::new());
         write(&request, &mut first);
         write(&response, &mut second);
         assert_eq!((read(&first), read(&second)), (Some(request), Some(response)));
-        assert!(first.len() <= 10 && second.len() <= 16, "{} and {} bytes", first.len(), second.len());
+        assert!(first.len() <= 10 && second.len() <= 21, "{} and {} bytes", first.len(), second.len());
     }
 
     /// PR-3.

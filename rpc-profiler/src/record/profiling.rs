@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::log::Origin;
 use super::recorder::Recorder;
-use crate::model::{ClockOffset, Profile, Tick, Worker};
+use crate::model::{ClockOffset, MachineId, Profile, Tick, Worker};
 use crate::offsets;
 
 /// A profile that is under way. Ends when it is dropped; [`finish`](Self::finish) gives what was recorded. Any number may
@@ -48,7 +48,9 @@ impl Profiling {
             Origin::Served => origin != Origin::Made,
             Origin::Made | Origin::MadeInHandler => origin != Origin::Served,
         };
+        let mut machines = Vec::new();
         if let Some(log) = &*self.recorder.log.lock() {
+            machines.clone_from(&log.machines);
             let (calls, calls_gone) = log.calls.since(self.first_call, wanted);
             let (spans, spans_gone) = log.spans.since(self.first_span, wanted);
             profile.names = log.names.list().to_vec();
@@ -56,12 +58,12 @@ impl Profiling {
             (profile.calls, profile.spans) = (calls, spans);
         }
         once(&mut profile);
-        self.name_workers(&mut profile);
+        self.name_workers(&mut profile, &machines);
         offsets::apply(&mut profile);
         profile
     }
 
-    fn name_workers(&self, profile: &mut Profile) {
+    fn name_workers(&self, profile: &mut Profile, machines: &[Option<MachineId>]) {
         let callers = profile.calls.iter().flat_map(|call| [call.from, call.to]);
         let ranks = callers.chain(profile.spans.iter().map(|span| span.worker));
         let ranks: BTreeSet<u32> = ranks.chain([profile.home]).collect();
@@ -69,7 +71,12 @@ impl Profiling {
         let known = ranks.into_iter().filter_map(|rank| group.get(rpc_core::WorkerId(rank)));
         let workers = known.map(|member| {
             let info = &member.info;
-            Worker::new(info.id.0, info.name.as_str(), ClockOffset::default())
+            let mut worker = Worker::new(info.id.0, info.name.as_str(), ClockOffset::default());
+            worker.machine = match info.id.0 == profile.home {
+                true => self.recorder.machine(),
+                false => machines.get(info.id.0 as usize).copied().flatten(),
+            };
+            worker
         });
         profile.workers = workers.collect();
     }

@@ -22,7 +22,7 @@ use super::notes;
 use super::profiling::Profiling;
 use super::serving::{ServingCall, Within};
 use super::span_guard::{InSpan, Open, SpanGuard};
-use crate::model::{SpanId, Tick};
+use crate::model::{MachineId, SpanId, Tick};
 
 /// How many calls a worker keeps for the profiles that are under way, unless told otherwise: about 140 bytes each.
 pub const CALLS_KEPT_DEFAULT: usize = 1 << 20;
@@ -162,7 +162,7 @@ impl Recorder {
     /// One more profile of what `what` stands for is under way.
     pub(super) fn begin(&self, what: Origin) {
         let mut log = self.log.lock();
-        log.get_or_insert_with(|| Log::new(self.calls_kept));
+        log.get_or_insert_with(|| Log::new(self.calls_kept, self.group.members().len()));
         self.count_of(what).fetch_add(1, Ordering::Relaxed);
         self.follow(true);
     }
@@ -232,6 +232,11 @@ impl Recorder {
 
     pub(super) fn rank(&self) -> u32 {
         self.me.0
+    }
+
+    /// On which machine this is, if that says something of its clock.
+    pub(super) fn machine(&self) -> Option<MachineId> {
+        self.clock.machine()
     }
 
     pub(super) fn group(&self) -> &Group {

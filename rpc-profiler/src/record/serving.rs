@@ -8,6 +8,7 @@ use rpc_core::{Body, FollowedCall, ServedCall};
 use super::gathered::Gathered;
 use super::log::Origin;
 use super::making::traffic_of;
+use super::names::Words;
 use super::notes::{self, RequestNote, ResponseNote};
 use super::recorder::{Followed, Recorder};
 use crate::model::{Call, NameId, SpanId, Tick};
@@ -90,6 +91,7 @@ impl ServedCall for ServingCall {
                 arrived_unix_ns: self.arrived.unix_ns(),
                 wait_ns: self.ran.since(self.arrived),
                 run_ns: replied.since(self.ran),
+                machine: self.recorder.machine(),
                 gathered,
             };
             notes::write(&times, note);
@@ -104,8 +106,7 @@ impl Drop for ServingCall {
             (self.call.times.ran, self.call.times.replied) = (Some(self.ran), Some(self.recorder.now()));
         }
         let Self { call, function, outcome, .. } = self;
-        self.recorder.record(Origin::Served, |log| {
-            log.add_call(call, Origin::Served, "serve", function, outcome);
-        });
+        let words = Words { operation: "serve", function, outcome, error: None };
+        self.recorder.record(Origin::Served, |log| log.add_call(call, Origin::Served, &words));
     }
 }

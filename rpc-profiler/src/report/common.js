@@ -67,12 +67,13 @@ const mean = (distribution) => distribution.sum / distribution.count;
 // The calls and spans of the timeline as objects. `times` is in the order of the moments of a call: began, encoded, written,
 // arrived, ran, replied, answered, decoded.
 const calls = data.timeline.calls.map(
-  ([label, fn, outcome, from, to, parent, depth, traffic, times], index) => ({
+  ([label, fn, outcome, from, to, parent, depth, traffic, times, error], index) => ({
     index,
     label: data.strings[label],
     fn: data.strings[fn],
     outcome: data.strings[outcome],
     ok: data.strings[outcome] === "ok",
+    error: error === null ? null : data.strings[error],
     from: data.workers[from],
     to: data.workers[to],
     parent,
@@ -128,5 +129,6 @@ function shortLabel(label) {
   return own === label ? label : `… ${own}`;
 }
 
-// A function without the modules that it is in: `Shard::pull` of `my_app::shard::Shard::pull`.
-const shortFunction = (fn) => fn.replace(/^(?:[a-z_][a-z0-9_]*::)+/, "");
+// A function, or what is done with one (`rpc_async#…`), without the modules that it is in: `Shard::pull` of
+// `my_app::shard::Shard::pull`.
+const shortFunction = (fn) => fn.replace(/^([a-z_]+#)?(?:[a-z_][a-z0-9_]*::)+/, "$1");

@@ -9,6 +9,7 @@ use super::functions::{Functions, function_key};
 use super::matrix::Matrix;
 use super::notable::{Failure, failures, slowest};
 use super::shown::{SLICES_MAX, Shown};
+use super::spans::Spans;
 use super::strings::Strings;
 use super::timeline::Timeline;
 use super::workers::Workers;
@@ -21,6 +22,7 @@ pub(super) struct Data {
     pub(super) workers: Workers,
     pub(super) stages: [&'static str; 7],
     pub(super) functions: Functions,
+    pub(super) spans: Spans,
     pub(super) matrix: Matrix,
     pub(super) failures: Failures,
     /// Indices of the timeline's calls.
@@ -60,6 +62,8 @@ pub(super) struct FailureRow {
     /// As in `rpc_async#my_app::add`.
     key: String,
     count: u64,
+    /// What the first of them says of it, if anything.
+    error: Option<String>,
     /// Index of the first of them among the timeline's calls.
     example: Option<usize>,
 }
@@ -83,6 +87,7 @@ impl Data {
             facts: Facts::of(profile, &calls),
             stages: Stage::ALL.map(Stage::name),
             functions: Functions::of(profile, &calls),
+            spans: Spans::of(profile),
             matrix: Matrix::of(profile, &calls),
             failures: Failures {
                 rows: failures.iter().map(|row| FailureRow::of(profile, row, row_of(row.first))).collect(),
@@ -102,6 +107,7 @@ impl FailureRow {
             outcome: profile.name(failure.outcome).to_owned(),
             key: function_key(profile, failure.operation, failure.function),
             count: failure.count,
+            error: failure.first.error.map(|error| profile.name(error).to_owned()),
             example,
         }
     }
@@ -183,6 +189,9 @@ mod tests {
             prop_assert_eq!(data.matrix.cells.iter().map(|cell| cell.calls).sum::<u64>(), calls);
             prop_assert_eq!(data.functions.all.total.as_ref().map_or(0, |total| total.count), calls);
             prop_assert_eq!(data.failures.rows.iter().map(|row| row.count).sum::<u64>(), data.facts.failed as u64);
+
+            let spans = data.spans.rows.iter().map(|row| row.took.count).sum::<u64>();
+            prop_assert!(data.spans.left_out > 0 || spans == profile.spans.len() as u64);
 
             let Timeline { calls, spans, groups, shown, .. } = &data.timeline;
             prop_assert_eq!(groups.iter().map(|group| group.slices.len()).sum::<usize>(), *shown);

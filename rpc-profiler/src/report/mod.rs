@@ -26,13 +26,14 @@ mod page;
 #[cfg(test)]
 mod sample;
 mod shown;
+mod spans;
 mod strings;
 mod timeline;
 mod workers;
 
 impl Profile {
-    /// Writes a page for browsers that shows where the time went: a timeline of all workers, latencies by function and stage, who
-    /// called whom, the slowest calls, and what failed. It is one file without anything outside of it, and can be opened from a disk.
+    /// Writes a page for browsers that shows where the time went: a timeline of all workers, latencies by function and stage, your
+    /// own spans, who called whom, the slowest calls, and what failed, with what it said. It is one file without anything outside of it, and can be opened from a disk.
     ///
     /// Of a large profile the timeline has 20,000 slices, those of the slowest calls and what is around them first, then the
     /// longest; sums and percentiles are of all calls. The page is then a few megabytes long.

@@ -73,7 +73,8 @@ function describe(node) {
   const stages = (isCall ? knownStages(node) : []).map(([stage, ns]) =>
     el("span", {}, swatch(stageColor(stage)), `${data.stages[stage]} ${time(ns)}`),
   );
-  return [el("div", { class: "key" }, node.label), el("div", { class: "facts" }, ...shownFacts), el("div", { class: "parts" }, ...stages)];
+  const error = isCall && node.error !== null ? el("div", { class: "error" }, node.error) : "";
+  return [el("div", { class: "key" }, node.label), error, el("div", { class: "facts" }, ...shownFacts), el("div", { class: "parts" }, ...stages)];
 }
 
 function showDetails() {
@@ -229,6 +230,7 @@ function start() {
   showShare();
   showLegend();
   showFunctions();
+  showSpans();
   showMatrix();
   showWorkers();
   showSlowest();

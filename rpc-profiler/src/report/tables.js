@@ -7,7 +7,7 @@ function fillTable(table, caption, columns, rows, attributes = () => ({})) {
   const head = columns.map((column) =>
     el(
       "th",
-      { scope: "col", class: column.number ? "num" : null },
+      { scope: "col", class: classOf(column) || null },
       column.sort ? el("button", { type: "button", click: () => sortBy(column) }, column.title) : column.title,
     ),
   );
@@ -23,9 +23,10 @@ function fillTable(table, caption, columns, rows, attributes = () => ({})) {
   }
   const made = rows.map((row) => {
     const cells = columns.map((column, index) => {
-      const kind = [column.number ? "num" : "", column.class ?? ""].join(" ").trim();
+      const kind = classOf(column);
       const content = column.cell(row);
-      const title = column.class === "name" ? content.title || (content.textContent ?? content) : null;
+      const isCut = column.class === "name" || column.class === "said";
+      const title = isCut ? content.title || (content.textContent ?? content) : null;
       return el(index === 0 ? "th" : "td", { class: kind || null, scope: index === 0 ? "row" : null, title }, content);
     });
     return { row, line: el("tr", attributes(row), ...cells) };
@@ -33,6 +34,8 @@ function fillTable(table, caption, columns, rows, attributes = () => ({})) {
   body.append(...made.map(({ line }) => line));
   table.replaceChildren(el("caption", {}, caption), el("thead", {}, el("tr", {}, ...head)), body);
 }
+
+const classOf = (column) => [column.number ? "num" : "", column.class ?? ""].join(" ").trim();
 
 const numeric = (title, value, show) => ({ title, number: true, sort: value, cell: (row) => show(value(row)) });
 
@@ -57,7 +60,7 @@ const domainText = ([begin, end]) => `${begin === 1 ? "≤ " : ""}${power(begin)
 
 const power = (of) => time(10 ** of).replace(/\.0+ /, " ");
 
-function histogram(distribution, [begin, end], color) {
+function histogram(distribution, [begin, end], color, what) {
   if (distribution === null) return el("span", { class: "note" }, "not known");
   const x = (ns) => (1000 * (scale(ns) - begin)) / (end - begin);
   const highest = Math.max(...distribution.buckets.map(([, , number]) => number));
@@ -69,7 +72,7 @@ function histogram(distribution, [begin, end], color) {
   const bars = distribution.buckets.map(([from, to, number]) => {
     const height = Math.max(4, (96 * number) / highest);
     const width = Math.max(x(to) - x(from), 4);
-    const text = `${time(from)} to ${time(to)}: ${count(number, "call")}`;
+    const text = `${time(from)} to ${time(to)}: ${count(number, what)}`;
     const place = { x: x(from), width, y: 100 - height, height, "data-from": from, "data-to": to, "data-count": number };
     const bar = el("rect", { class: "bar-of", ...place }, el("title", {}, text));
     return color ? styled({ fill: color }, bar) : bar;
@@ -78,17 +81,17 @@ function histogram(distribution, [begin, end], color) {
     const at = x(distribution[name]);
     return el("line", { class: name, x1: at, x2: at, y1: 0, y2: 100, "vector-effect": "non-scaling-stroke" });
   });
-  const label = `${count(distribution.count, "call")}, p50 ${time(distribution.p50)}, p99 ${time(distribution.p99)}`;
+  const label = `${count(distribution.count, what)}, p50 ${time(distribution.p50)}, p99 ${time(distribution.p99)}`;
   const attributes = { class: "histogram", viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img" };
   return el("svg", { ...attributes, "aria-label": label }, ...grid, ...bars, ...marks);
 }
 
-const distributionColumns = (of, domain, color = () => null) => [
-  numeric("mean", (row) => (of(row) ? mean(of(row)) : null), time),
+const distributionColumns = (of, domain, color = () => null, what = "call") => [
+  { ...numeric("mean", (row) => (of(row) ? mean(of(row)) : null), time), class: "roomy" },
   numeric("p50", (row) => of(row)?.p50 ?? null, time),
   numeric("p99", (row) => of(row)?.p99 ?? null, time),
   numeric("max", (row) => of(row)?.max ?? null, time),
-  { title: domainText(domain), class: "chart", cell: (row) => histogram(of(row), domain, color(row)) },
+  { title: domainText(domain), class: "chart", cell: (row) => histogram(of(row), domain, color(row), what) },
 ];
 
 const failedText = (failed) => (failed > 0 ? el("span", { class: "bad" }, integer.format(failed)) : "0");
@@ -123,7 +126,7 @@ function showFunctions() {
   showStages(-1);
 }
 
-const functionLink = (row) => el("a", { href: `#function-${row.index}` }, row.key);
+const functionLink = (row) => el("a", { href: `#function-${row.index}`, title: row.key }, shortFunction(row.key));
 
 const distributionAttributes = (distribution) =>
   distribution === null
@@ -160,6 +163,29 @@ function showStages(index) {
   for (const line of byId("functions-table").querySelectorAll("tbody tr")) {
     line.setAttribute("aria-selected", line.dataset.index === String(index));
   }
+}
+
+// What users have named.
+function showSpans() {
+  const { rows, left_out: leftOut } = data.spans;
+  if (rows.length === 0) {
+    byId("spans-table").replaceChildren(el("caption", { class: "empty" }, "No spans of one's own were recorded: rpc::record_function makes them."));
+    return;
+  }
+  const columns = [
+    { title: "span", class: "name", sort: (row) => row.name, cell: (row) => row.name },
+    numeric("spans", (row) => row.took.count, (value) => integer.format(value)),
+    numeric("workers", (row) => row.workers, (value) => integer.format(value)),
+    numeric("total", (row) => row.took.sum, time),
+    ...distributionColumns((row) => row.took, domainOf(rows.map((row) => row.took)), () => null, "span"),
+  ];
+  const caption = "From their begin to their end, with what they have called and waited for. What is in each other is counted in both.";
+  fillTable(byId("spans-table"), caption, columns, rows, (row) => ({
+    "data-span": row.name,
+    "data-workers": row.workers,
+    ...distributionAttributes(row.took),
+  }));
+  byId("spans-note").textContent = leftOut > 0 ? `The ${rows.length} names that took most; ${count(leftOut, "other")} left out.` : "";
 }
 
 const heats = {
@@ -240,8 +266,8 @@ function heatMatrix(name) {
 }
 
 function showWorkers() {
-  const clock = ({ is_home: isHome, error_ns: error }) =>
-    isHome ? "this profile's clock" : error === null ? "unknown: not corrected" : `± ${time(error)}`;
+  const clock = ({ is_home: isHome, is_here: isHere, error_ns: error }) =>
+    isHome ? "this profile's clock" : error === null ? "unknown: not corrected" : `± ${time(error)}${isHere ? ", one machine" : ""}`;
   const columns = [
     { title: "worker", cell: (row) => row.name },
     numeric("rank", (row) => row.rank, String),
@@ -250,7 +276,7 @@ function showWorkers() {
     numeric("clock is ahead by", (row) => row.offset_ns, time),
     { title: "known to", number: true, cell: clock },
   ];
-  const caption = "Clocks are compared by round trips, and all times are on that of the worker that recorded.";
+  const caption = "Workers of one machine have one clock; those of others are compared by round trips. All times are on that of the worker that recorded.";
   fillTable(byId("workers-table"), caption, columns, data.workers, (row) => ({
     "data-worker": row.name,
     "data-clock-error-ns": row.error_ns ?? "unknown",
@@ -270,19 +296,20 @@ function stageBar(call) {
   return el("div", { class: "stages", role: "img", "aria-label": text, title: text }, ...parts);
 }
 
-const outcomeBadge = (outcome) => el("span", { class: outcome === "ok" ? "badge" : "badge bad" }, outcome.replaceAll("_", " "));
+const outcomeBadge = (outcome, error = null) =>
+  el("span", { class: outcome === "ok" ? "badge" : "badge bad", title: error }, outcome.replaceAll("_", " "));
 
 function showSlowest() {
   const rows = data.slowest.map((index, place) => ({ place: place + 1, call: calls[index] }));
   const columns = [
     numeric("", (row) => row.place, String),
     { title: "call", class: "name", sort: (row) => row.call.label, cell: ({ call }) => callLink(call) },
-    numeric("began", (row) => row.call.began, time),
+    { ...numeric("began", (row) => row.call.began, time), class: "roomy" },
     numeric("took", (row) => took(row.call), time),
     { title: "stages", cell: (row) => stageBar(row.call) },
-    numeric("sent", (row) => row.call.traffic[0], bytes),
-    numeric("received", (row) => row.call.traffic[2], bytes),
-    { title: "outcome", sort: (row) => row.call.outcome, cell: (row) => outcomeBadge(row.call.outcome) },
+    { ...numeric("sent", (row) => row.call.traffic[0], bytes), class: "roomy" },
+    { ...numeric("received", (row) => row.call.traffic[2], bytes), class: "roomy" },
+    { title: "outcome", sort: (row) => row.call.outcome, cell: (row) => outcomeBadge(row.call.outcome, row.call.error) },
   ];
   fillTable(byId("slowest-table"), `The ${count(rows.length, "call")} that took longest.`, columns, rows, ({ call }) => ({
     "data-call": call.index,
@@ -305,7 +332,8 @@ function showFailures() {
   }
   const columns = [
     { title: "outcome", sort: (row) => row.outcome, cell: (row) => outcomeBadge(row.outcome) },
-    { title: "function", class: "name", sort: (row) => row.key, cell: (row) => row.key },
+    { title: "function", class: "name", sort: (row) => row.key, cell: (row) => el("span", { title: row.key }, shortFunction(row.key)) },
+    { title: "what the first one said", class: "said", cell: (row) => row.error ?? "–" },
     numeric("calls", (row) => row.count, (value) => integer.format(value)),
     { title: "the first one", class: "name", cell: ({ example }) => (example === null ? "–" : callLink(calls[example])) },
     numeric("began", ({ example }) => (example === null ? null : calls[example].began), time),
@@ -314,5 +342,6 @@ function showFailures() {
     "data-outcome": row.outcome,
     "data-function": row.key,
     "data-count": row.count,
+    "data-error": row.error,
   }));
 }

@@ -45,8 +45,10 @@ pub(super) enum Side {
     Span = 2,
 }
 
-/// Label, function, outcome, caller, callee, parent, depth; bytes and parts there and back; and [when](Moments).
-pub(super) type CallRow = (usize, usize, usize, usize, usize, Option<usize>, u16, [u64; 4], Moments);
+/// Label, function, outcome, caller, callee, parent, depth; bytes and parts there and back; [when](Moments); and what went
+/// wrong.
+pub(super) type CallRow =
+    (usize, usize, usize, usize, usize, Option<usize>, u16, [u64; 4], Moments, Option<usize>);
 
 /// Label, name, worker, parent, depth, and when it began and ended.
 pub(super) type SpanRow = (usize, usize, usize, Option<usize>, u16, [i64; 2]);
@@ -133,6 +135,7 @@ impl Rows<'_> {
             call.depth,
             [request.bytes, request.parts.into(), response.bytes, response.parts.into()],
             moments.map(|moment| moment.map(|moment| self.since_began(moment))),
+            call.error.map(|error| strings.add(self.part.name(error))),
         )
     }
 
@@ -214,17 +217,22 @@ mod tests {
         (sample.last().parent, sample.last().depth) = (Some(span), 1);
         sample.call("add", 0, 1, [at(50), at(51), None, None, None, None, at(60), None]);
         sample.outcome("timed_out");
+        let error = sample.name("no reply");
+        sample.last().error = Some(error);
 
         let (timeline, strings) = timeline(&sample);
-        assert_eq!(strings, ["rpc_async#add(worker0 -> worker1)", "add", "ok", "timed_out", "step"]);
+        assert_eq!(
+            strings,
+            ["rpc_async#add(worker0 -> worker1)", "add", "ok", "timed_out", "no reply", "step"]
+        );
         let good = [10, 11, 13, 16, 20, 25, 31, 38].map(Some);
         let late = [Some(50), Some(51), None, None, None, None, Some(60), None];
         let calls = [
-            (0, 1, 2, 0, 1, Some(2), 1, [10, 0, 20, 0], good),
-            (0, 1, 3, 0, 1, None, 0, [10, 0, 20, 0], late),
+            (0, 1, 2, 0, 1, Some(2), 1, [10, 0, 20, 0], good, None),
+            (0, 1, 3, 0, 1, None, 0, [10, 0, 20, 0], late, Some(4)),
         ];
         assert_eq!(timeline.calls, calls);
-        assert_eq!(timeline.spans, [(4, 4, 0, None, 0, [2, 90])]);
+        assert_eq!(timeline.spans, [(5, 5, 0, None, 0, [2, 90])]);
         assert_eq!((timeline.shown, timeline.of), (4, 4));
     }
 

@@ -22,6 +22,8 @@ pub(super) struct WorkerRow {
     pub(super) offset_ns: i64,
     /// `None` if nothing is known of its clock.
     pub(super) error_ns: Option<u64>,
+    /// It is on the machine of the worker that recorded.
+    pub(super) is_here: bool,
     pub(super) made: u64,
     pub(super) served: u64,
 }
@@ -51,12 +53,14 @@ impl Workers {
 impl WorkerRow {
     fn new(profile: &Profile, rank: u32) -> Self {
         let clock = profile.worker(rank).map(|worker| worker.clock).unwrap_or_default();
+        let machine = |rank| profile.worker(rank).and_then(|worker| worker.machine);
         Self {
             rank,
             name: profile.worker_name(rank),
             is_home: rank == profile.home,
             offset_ns: clock.offset_ns,
             error_ns: clock.error_ns,
+            is_here: machine(rank).is_some() && machine(rank) == machine(profile.home),
             made: 0,
             served: 0,
         }

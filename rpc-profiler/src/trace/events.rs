@@ -236,6 +236,9 @@ fn write_details<W: Write>(json: &mut Json<W>, texts: &Escaped, label: &Label, c
         ",\"decode_us\":",
     ];
     json.text(",\"args\":{\"id\":").id(call.id.0).text(",\"outcome\":").text(texts.name(call.outcome));
+    if let Some(error) = call.error {
+        json.text(",\"error\":").text(texts.name(error));
+    }
     if let Some(whole) = &label.whole {
         json.text(",\"label\":").text(whole);
     }

@@ -18,24 +18,55 @@ const ATTEMPTS: usize = 3;
 /// Shows the report of `profile` at `fragment`, and returns the document when its script is done. `None`, with a word about it, if
 /// there is no browser here, or one that cannot even show an empty page.
 pub(crate) fn show(profile: &Profile, fragment: &str) -> Option<Dom> {
+    show_page(profile, fragment, WIDTH, "")
+}
+
+/// What `steps` return, a script that runs in the page of `profile` when the page's own is done, in a window of that width.
+/// `None` as with [`show`].
+pub(crate) fn drive(profile: &Profile, width: u32, steps: &str) -> Option<serde_json::Value> {
+    let dom = show_page(profile, "", width, &DRIVER.replace("{{steps}}", steps))?;
+    let root = |attribute: &str| dom.get("<html", attribute);
+    assert_eq!(root("data-error"), None, "a script failed");
+    let told = root("data-told").expect("the steps have come to their end");
+    Some(serde_json::from_str(&told).expect("what the steps return is told as JSON"))
+}
+
+/// Of the window, if nothing else is said.
+const WIDTH: u32 = 1280;
+
+/// What stands around the steps of a test. The page lets in what has its nonce. Pointers that nobody holds cannot be captured.
+const DRIVER: &str = r#"<script nonce="report">
+Element.prototype.setPointerCapture = () => {};
+document.documentElement.dataset.told = JSON.stringify((() => {
+{{steps}}
+})());
+</script>
+</body>"#;
+
+/// As [`show`], with `script` behind those of the page.
+fn show_page(profile: &Profile, fragment: &str, width: u32, script: &str) -> Option<Dom> {
     let Some(browser) = find() else {
         eprintln!("SKIPPED: neither `CHROMIUM` nor the path has a browser, so nothing was checked");
         return None;
     };
     let dir = tempfile::tempdir().expect("a temporary directory");
     let page = dir.path().join("report.html");
-    let written = File::create(&page).and_then(|file| profile.write_report(file));
-    written.expect("the page is written");
+    let mut text = Vec::new();
+    profile.write_report(&mut text).expect("the page is written");
+    let text = String::from_utf8(text).expect("it is text");
+    let (before, after) = text.rsplit_once("</body>").expect("it has a body");
+    let end = if script.is_empty() { "</body>" } else { script };
+    fs::write(&page, [before, end, after].concat()).expect("the page is written");
     let address = format!("file://{}{fragment}", page.display());
 
     let mut failures = Vec::new();
     for _ in 0..ATTEMPTS {
-        match dump(&browser, &address) {
+        match dump(&browser, &address, width) {
             Ok(text) => return Some(Dom(text)),
             Err(failure) => failures.push(failure),
         }
     }
-    if let Err(failure) = dump(&browser, "about:blank") {
+    if let Err(failure) = dump(&browser, "about:blank", width) {
         eprintln!("SKIPPED: {} does not run here, so nothing was checked: {failure}", browser.display());
         return None;
     }
@@ -53,7 +84,7 @@ fn find() -> Option<PathBuf> {
 }
 
 /// What the browser writes of the document at `address`, from its own new profile directory.
-fn dump(browser: &Path, address: &str) -> Result<String, String> {
+fn dump(browser: &Path, address: &str, width: u32) -> Result<String, String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     let [out, log] = ["out", "log"].map(|name| dir.path().join(name));
     let mut user = OsString::from("--user-data-dir=");
@@ -73,12 +104,8 @@ fn dump(browser: &Path, address: &str) -> Result<String, String> {
                 "--disable-sync",
                 "--disable-quic",
             ])
-            .args([
-                "--disable-extensions",
-                "--window-size=1280,900",
-                "--virtual-time-budget=5000",
-                "--dump-dom",
-            ])
+            .args(["--disable-extensions", "--virtual-time-budget=5000", "--dump-dom"])
+            .arg(format!("--window-size={width},900"))
             .args([user.as_os_str(), address.as_ref()])
             .stdin(Stdio::null())
             .stdout(File::create(&out)?)

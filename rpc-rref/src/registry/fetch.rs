@@ -110,17 +110,17 @@ impl Registry {
         let Some(registry) = self.own().upgrade() else {
             return Served::Now(Response::failed(Outcome::ShuttingDown, &[]));
         };
-        Served::Later(Box::pin(async move {
-            let stored = match registry.value(from, rref).await {
-                Ok(stored) => stored,
-                Err(error) => return Response::reference(&error),
-            };
-            if only_created {
-                return done();
-            }
-            let attempt = || Arc::clone(&stored).try_borrow();
-            let borrowed = Borrow::new(registry, wanted, Arc::clone(&stored), attempt).await;
-            copy(&serving, codec, &**borrowed.get(), &*stored, rref)
+        // What comes after the waiting is short, as what an inline function does.
+        Served::After(Box::pin(async move {
+            Served::Now(match registry.value(from, rref).await {
+                Err(error) => Response::reference(&error),
+                Ok(_) if only_created => done(),
+                Ok(stored) => {
+                    let attempt = || Arc::clone(&stored).try_borrow();
+                    let borrowed = Borrow::new(registry, wanted, Arc::clone(&stored), attempt).await;
+                    copy(&serving, codec, &**borrowed.get(), &*stored, rref)
+                }
+            })
         }))
     }
 

@@ -11,6 +11,8 @@ mod leaving;
 #[cfg(not(any(feature = "quic", feature = "tcp")))]
 mod no_backend;
 mod own_agent;
+#[cfg(all(feature = "profiler", any(feature = "quic", feature = "tcp")))]
+mod profiles;
 #[cfg(all(feature = "tcp", feature = "tls"))]
 mod security;
 #[cfg_attr(

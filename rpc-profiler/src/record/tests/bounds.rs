@@ -98,6 +98,7 @@ async fn pr3_a_message_that_just_fits_is_sent_without_its_note() {
     call(LIMIT - 1).await.unwrap_err();
     let profile = profiling.finish();
     assert_eq!(outcomes(&profile), ["ok", "ok", "too_large"]);
+    assert!(error(&profile, 2).contains("message_bytes_max"), "{}", error(&profile, 2));
     let run = profile.calls.iter().map(|call| call.times.stage_ns(Stage::Run).is_some());
     assert!(run.eq([false, false, false]), "a call without one of its notes has nothing of its callee");
 }

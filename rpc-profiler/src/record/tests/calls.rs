@@ -69,6 +69,26 @@ async fn pr4_every_call_is_there_once_however_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_failed_says_why_in_words() {
+    let workers = Workers::new(3).await;
+    let client = workers.client(0);
+    let profiling = workers.recorders[0].profile();
+    client.rpc_async("worker1", fail, ("out of paper".to_owned(),)).await.unwrap_err();
+    client.rpc_async("worker1", work, (100,)).timeout(10 * MS).await.unwrap_err();
+    client.rpc_async("worker1", work, (0,)).await.unwrap();
+    assert!(client.rpc_async("worker1", fail_oddly, ()).await.is_err());
+    client.rpc_async("worker1", fail_below, (2,)).await.unwrap_err();
+    let profile = profiling.finish();
+    let errors: Vec<_> = (0..5).map(|call| error(&profile, call)).collect();
+    assert_eq!((errors[0], errors[2]), ("out of paper", ""));
+    assert!(errors[1].starts_with("no reply within 10ms"), "{}", errors[1]);
+    assert!(errors[3].ends_with("::Odd"), "what has no text has a type: {}", errors[3]);
+    assert_eq!(errors[4], "below");
+    let below = profile.calls.iter().position(|call| call.from == 1).unwrap();
+    assert_eq!(error(&profile, below), "deep down", "of the callee's calls too");
+}
+
+#[tokio::test(start_paused = true)]
 async fn profiles_nest_and_each_has_what_was_recorded_while_it_was() {
     let workers = Workers::new(2).await;
     let call = async || workers.client(0).rpc_async("worker1", work, (1,)).await.unwrap();

@@ -3,6 +3,7 @@
 mod bounds;
 mod calls;
 mod exports;
+mod references;
 mod remote;
 mod spans;
 
@@ -28,6 +29,22 @@ async fn work(ms: u64) -> u64 {
 #[rpc_macros::function(crate = "rpc_core")]
 async fn fail(text: String) -> Result<u64, String> {
     Err(text)
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Odd;
+
+#[rpc_macros::function(crate = "rpc_core")]
+async fn fail_oddly() -> Result<u64, Odd> {
+    Err(Odd)
+}
+
+/// Fails as what it calls does.
+#[rpc_macros::function(crate = "rpc_core")]
+async fn fail_below(to: u32) -> Result<u64, String> {
+    let client = Client::current().unwrap();
+    let call = client.rpc_async(rpc_core::WorkerId(to), fail, ("deep down".to_owned(),));
+    call.await.map_err(|_| "below".to_owned())
 }
 
 /// Calls the last of `way`, through those before it.
@@ -90,6 +107,11 @@ fn keys(profile: &Profile) -> Vec<String> {
 
 fn outcomes(profile: &Profile) -> Vec<&str> {
     profile.calls.iter().map(|call| profile.name(call.outcome)).collect()
+}
+
+/// What went wrong with a call, in words.
+fn error(profile: &Profile, call: usize) -> &str {
+    profile.calls[call].error.map_or("", |error| profile.name(error))
 }
 
 /// In milliseconds, in the order of [`Stage::ALL`].
