@@ -104,7 +104,7 @@ pub use crate::observe::{
     CALLS_TARGET, CallEnd, CallObserver, FollowedCall, Follower, MadeCall, MadeEnd, ObservedCall, Observers,
     ServedCall, SpanEnd, SpanHook, Within, WriteMark,
 };
-pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf};
+pub use crate::part::{OutOfMemory, PART_ALIGN, Part, PartBuf, PartPool};
 pub use crate::reply::{CallControl, Promise, Reply, ReplyResult};
 pub use crate::retry::{Retried, Retry, RetryBudget, RetryingClient};
 pub use crate::security::{

@@ -1,13 +1,19 @@
 //! Bulk bytes that travel beside a message instead of inside it.
 
-use std::alloc::{Layout, alloc, dealloc};
+mod memory;
+mod pages;
+mod pool;
+
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
-use std::ptr::NonNull;
 use std::sync::Arc;
 
 use bytemuck::Pod;
+
+use self::memory::Memory;
+use self::pool::Home;
+pub use self::pool::PartPool;
 
 /// Alignment of every part that this framework allocates: one cache line, enough for any SIMD load.
 pub const PART_ALIGN: usize = 64;
@@ -27,16 +33,14 @@ pub struct OutOfMemory {
 ///
 /// [frozen]: Self::freeze
 pub struct PartBuf {
-    start: NonNull<u8>,
+    memory: Memory,
+    /// How much of the memory there is to fill.
     capacity: usize,
-    /// Bytes from `start` that are initialised; at most `capacity`.
+    /// Bytes from the start that are initialised; at most `capacity`.
     filled: usize,
+    /// Where the memory goes afterwards, if not back to the system.
+    home: Option<Home>,
 }
-
-// SAFETY: a `PartBuf` owns its allocation alone, and bytes may be read and dropped from any thread.
-unsafe impl Send for PartBuf {}
-// SAFETY: `&PartBuf` gives only `&[u8]`.
-unsafe impl Sync for PartBuf {}
 
 impl PartBuf {
     /// An empty buffer for `capacity` bytes.
@@ -44,18 +48,12 @@ impl PartBuf {
     /// # Errors
     /// [`OutOfMemory`] instead of an abort, because the size often comes from a peer.
     pub fn with_capacity(capacity: usize) -> Result<Self, OutOfMemory> {
-        if capacity == 0 {
-            // Aligned like any other, so that an empty tensor has a valid slice of its type.
-            let start = NonNull::without_provenance(
-                const { std::num::NonZeroUsize::new(PART_ALIGN).expect("an alignment is not zero") },
-            );
-            return Ok(Self { start, capacity: 0, filled: 0 });
-        }
-        let layout =
-            Layout::from_size_align(capacity, PART_ALIGN).map_err(|_| OutOfMemory { bytes: capacity })?;
-        // SAFETY: `layout` has a size other than zero.
-        let start = NonNull::new(unsafe { alloc(layout) }).ok_or(OutOfMemory { bytes: capacity })?;
-        Ok(Self { start, capacity, filled: 0 })
+        Ok(Self { memory: Memory::new(capacity)?, capacity, filled: 0, home: None })
+    }
+
+    /// As [`with_capacity`](Self::with_capacity), in large pages where that pays.
+    pub(crate) fn for_bulk(capacity: usize) -> Result<Self, OutOfMemory> {
+        Ok(Self { memory: Memory::for_bulk(capacity)?, capacity, filled: 0, home: None })
     }
 
     /// A full buffer of zeros.
@@ -92,14 +90,7 @@ impl PartBuf {
 
     /// The rest, to be read into.
     pub fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<u8>] {
-        // SAFETY: `filled <= capacity`, the range lies within our allocation, and `&mut self` makes the
-        // borrow exclusive. `MaybeUninit` needs no initialised bytes.
-        unsafe {
-            std::slice::from_raw_parts_mut(
-                self.start.as_ptr().add(self.filled).cast(),
-                self.capacity - self.filled,
-            )
-        }
+        &mut self.memory.bytes_mut()[self.filled..self.capacity]
     }
 
     /// Counts `len` more bytes as written.
@@ -127,8 +118,9 @@ impl PartBuf {
 
     /// The bytes written so far.
     pub fn filled_mut(&mut self) -> &mut [u8] {
-        // SAFETY: the first `filled` bytes are initialised and `&mut self` makes the borrow exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.filled) }
+        let filled = &mut self.memory.bytes_mut()[..self.filled];
+        // SAFETY: the first `filled` bytes are initialised.
+        unsafe { filled.assume_init_mut() }
     }
 
     /// Ends the filling; what was written becomes a shareable part.
@@ -141,17 +133,14 @@ impl Deref for PartBuf {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         // SAFETY: the first `filled` bytes are initialised and live as long as `self`.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.filled) }
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.filled) }
     }
 }
 
 impl Drop for PartBuf {
     fn drop(&mut self) {
-        if self.capacity > 0 {
-            // SAFETY: allocated in `with_capacity` with this very layout, and dropped once.
-            unsafe {
-                dealloc(self.start.as_ptr(), Layout::from_size_align_unchecked(self.capacity, PART_ALIGN));
-            }
+        if let Some(home) = self.home.take() {
+            home.give_back(std::mem::replace(&mut self.memory, Memory::EMPTY));
         }
     }
 }

@@ -8,13 +8,21 @@ pub(crate) const PIECE_BYTES: usize = 256 << 10;
 pub(crate) const SLICES_MAX: usize = 64;
 /// Bytes that a caller of `send` or `flush` writes itself before it leaves the rest to the flusher.
 pub(crate) const INLINE_WRITE_BYTES: usize = 256 << 10;
-/// Bytes that the flusher writes before it lets other tasks of its thread run.
-pub(crate) const FLUSHER_WRITE_BYTES: usize = 1 << 20;
+/// Bytes that the flusher writes before it lets other tasks of its thread run, the one that reads above all: a small
+/// message may wait for so many on its way out and on the other side's way back.
+pub(crate) const FLUSHER_WRITE_BYTES: usize = 256 << 10;
 
 /// Read buffers of a link with little, some and much traffic. One of the first two is kept by a link that is quiet.
 pub(crate) const READ_BUFFER_BYTES: [usize; 3] = [2 << 10, 8 << 10, 64 << 10];
+/// Bytes of bulk that are read before others on the thread have their turn.
+pub(crate) const BULK_TURN_BYTES: usize = 256 << 10;
 /// Pieces of which at least this is missing are read straight into their final memory.
 pub(crate) const DIRECT_READ_MIN: usize = 16 << 10;
+
+/// Memory of large messages that one transport keeps for the next ones.
+pub(crate) const POOL_BYTES_MAX: usize = 512 << 20;
+/// It is given back once it has not been used for this time; after twice this time at the latest.
+pub(crate) const POOL_TRIM_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Bytes that are encrypted at a time, and with their records the most that waits between TLS and a full socket.
 #[cfg(feature = "tls")]

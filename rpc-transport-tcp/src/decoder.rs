@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use bytes::{Buf, BytesMut};
 use rpc_core::framing::{Assembler, HeadDecoder, ItemId};
 use rpc_core::wire::{HEADER_BYTES, Header, frame};
-use rpc_core::{Frame, FrameLimits, LinkError, Violation};
+use rpc_core::{Frame, FrameLimits, LinkError, PartPool, Violation};
 
 use crate::bounds::DIRECT_READ_MIN;
 
@@ -24,6 +24,11 @@ pub(crate) struct Decoder {
 impl Decoder {
     pub(crate) fn new(limits: FrameLimits) -> Self {
         Self { heads: HeadDecoder::new(limits), assembler: Assembler::default(), piece: None }
+    }
+
+    /// One that has the memory for bulk from `pool`.
+    pub(crate) fn with_pool(limits: FrameLimits, pool: PartPool) -> Self {
+        Self { assembler: Assembler::with_pool(pool), ..Self::new(limits) }
     }
 
     /// Changes the limits for the headers that have not been decoded yet.

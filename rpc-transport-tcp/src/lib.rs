@@ -48,7 +48,12 @@
 //! has not arrived whole is read straight into its final memory. That memory is allocated when the first piece
 //! comes, after the limits have been checked, and is address space until bytes arrive in it: a peer that announces
 //! much and sends little costs little. From 4 MiB on it is asked for in large pages, without which the system spends
-//! more time on making the pages than on moving the bytes.
+//! more time on making the pages than on moving the bytes. When nobody has such a message any more, its memory is kept for the
+//! next one of about its size, on whatever link of this transport ([`PartPool`](rpc_core::PartPool)), and given back
+//! to the system once it has not been needed for a while.
+//!
+//! Who reads bulk lets others on its thread come first every now and then, and at once when a small frame has come with
+//! it: the task that waits for that may be on the same thread, and so is the answer that is to be written.
 //!
 //! # How links begin
 //! With a token or certificates a connection is no link until it has proved itself. Such connections are
@@ -66,7 +71,9 @@
 //! | a piece of bulk, which a small frame may wait for | 256 KiB | the next one is of another frame's bulk |
 //! | slices of one write | 64 | |
 //! | bytes written by a caller of `send` or `flush` | 256 KiB | the link's task writes the rest |
-//! | bytes written by the link's task in one go | 1 MiB | other tasks of its thread come first |
+//! | bytes written by the link's task in one go | 256 KiB | other tasks of its thread come first |
+//! | bytes of bulk read in one go | 256 KiB; none after a small frame | other tasks of its thread come first |
+//! | memory of large messages that nobody has any more, of all links | 512 MiB, in 64 pieces of 256 KiB and more; for 5 to 10 s | given back to the system |
 //! | memory of an idle link | 1 KiB to write, 2 KiB to read; 8 KiB each after more than one small call at a time | |
 //! | read buffer of a busy link | 64 KiB | given back when nothing is left to read |
 //! | payload that is copied out of the read buffer | 256 B | longer ones share the buffer |

@@ -1,14 +1,16 @@
 //! [`TcpReceiver`]: the reading end, a [`Decoder`] fed from the socket.
 
+use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, BytesMut};
-use rpc_core::{Frame, FrameLimits, LinkError, LinkReceiver};
+use rpc_core::{Frame, FrameLimits, LinkError, LinkReceiver, PartPool};
 use tokio::io::ReadBuf;
 
-use crate::bounds::READ_BUFFER_BYTES;
+use crate::bounds::{BULK_TURN_BYTES, READ_BUFFER_BYTES};
 use crate::channel::Source;
 use crate::decoder::Decoder;
 use crate::link::{Reading, Shared};
@@ -24,15 +26,16 @@ pub(crate) struct TcpReceiver {
     source: Source,
     buffer: Buffer,
     decoder: Decoder,
+    turn: Turn,
     shared: Arc<Shared>,
     /// Set once, and returned from then on.
     end: Option<Result<(), LinkError>>,
 }
 
 impl TcpReceiver {
-    pub(crate) fn new(half: ReadHalf, source: Source, shared: Arc<Shared>) -> Self {
-        let decoder = Decoder::new(FrameLimits::HANDSHAKE);
-        Self { half, source, buffer: Buffer::default(), decoder, shared, end: None }
+    pub(crate) fn new(half: ReadHalf, source: Source, shared: Arc<Shared>, pool: PartPool) -> Self {
+        let decoder = Decoder::with_pool(FrameLimits::HANDSHAKE, pool);
+        Self { half, source, buffer: Buffer::default(), decoder, turn: Turn::default(), shared, end: None }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, LinkError>> {
@@ -41,12 +44,14 @@ impl TcpReceiver {
                 return Poll::Ready(Ok(None));
             }
             if let Some(frame) = self.decoder.decode(&mut self.buffer.bytes)? {
+                self.turn.has_given = true;
                 return Poll::Ready(Ok(Some(frame)));
             }
             let read = self.poll_read(cx);
             self.shared.speak();
             let read = match read {
                 Poll::Pending => {
+                    self.turn = Turn::default();
                     self.buffer.rest();
                     return Poll::Pending;
                 }
@@ -73,12 +78,16 @@ impl TcpReceiver {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, LinkError>> {
         let half = &mut self.half;
         if let Some(spare) = self.decoder.direct()? {
+            if self.turn.is_over() {
+                return defer(cx);
+            }
             let mut target = ReadBuf::uninit(spare);
             ready!(self.source.poll_read(half, cx, &mut target))?;
             let len = target.filled().len();
             // SAFETY: `ReadBuf` counts initialised bytes only, and they lie at the start of what `direct`
             // has returned; the decoder has not been used since.
             unsafe { self.decoder.filled(len) };
+            self.turn.bulk_bytes += len;
             return Poll::Ready(Ok(len));
         }
         let wanted = self.decoder.wanted(&self.buffer.bytes);
@@ -157,6 +166,28 @@ impl Drop for TcpReceiver {
             self.shared.reading.send_replace(Reading::Abandoned);
         }
     }
+}
+
+/// What has been done since others last had the thread.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turn {
+    bulk_bytes: usize,
+    /// A frame was given out. Somebody on this thread may be waiting for it, or its answer for the end of the batch.
+    has_given: bool,
+}
+
+impl Turn {
+    /// Whether others come first, before more bulk is read.
+    fn is_over(self) -> bool {
+        self.has_given || self.bulk_bytes >= BULK_TURN_BYTES
+    }
+}
+
+/// Lets the runtime do all else that there is to do, look at its sockets and timers included, and poll again then.
+/// A task that merely woke itself would be polled dozens of times before that.
+fn defer<T>(cx: &mut Context<'_>) -> Poll<T> {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+    Poll::Pending
 }
 
 /// The buffer for many small frames: large while there is much to read, small or absent otherwise.

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{Anteroom, Link};
+use rpc_core::{Anteroom, Link, PartPool};
 use rpc_security::EXCHANGE_TIME;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -29,9 +29,9 @@ pub(crate) struct Reception {
 
 impl Reception {
     /// Accepts connections until dropped.
-    pub(crate) fn open(listeners: Listeners, door: Arc<Door>) -> Self {
+    pub(crate) fn open(listeners: Listeners, door: Arc<Door>, pool: PartPool) -> Self {
         let (to_ready, ready) = mpsc::channel(READY_MAX);
-        let receiving = tokio::spawn(receive(listeners, door, to_ready)).abort_handle();
+        let receiving = tokio::spawn(receive(listeners, door, pool, to_ready)).abort_handle();
         Self { ready: Mutex::new(ready), receiving }
     }
 
@@ -48,7 +48,12 @@ impl Drop for Reception {
     }
 }
 
-async fn receive(listeners: Listeners, door: Arc<Door>, ready: mpsc::Sender<io::Result<Link>>) {
+async fn receive(
+    listeners: Listeners,
+    door: Arc<Door>,
+    pool: PartPool,
+    ready: mpsc::Sender<io::Result<Link>>,
+) {
     let anteroom = Anteroom::new("connections", HANDSHAKES_MAX, EXCHANGE_TIME);
     // Bounded by the anteroom; all of them end with this task.
     let mut handshakes = JoinSet::new();
@@ -64,9 +69,9 @@ async fn receive(listeners: Listeners, door: Arc<Door>, ready: mpsc::Sender<io::
                 continue;
             }
         };
-        let (door, ready, name) = (Arc::clone(&door), ready.clone(), peer.clone());
+        let (door, pool, ready, name) = (Arc::clone(&door), pool.clone(), ready.clone(), peer.clone());
         let handshake = anteroom.admit(async move {
-            let link = door.accept(stream).await.and_then(|passed| link(passed, &name))?;
+            let link = door.accept(stream).await.and_then(|passed| link(passed, &name, &pool))?;
             // Whoever asked for links has gone if this fails, and the link with it.
             let _ = ready.send(Ok(link)).await;
             Ok::<_, io::Error>(())

@@ -5,9 +5,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use rpc_core::{BindOptions, BoxFuture, Group, Link, Transport, TransportBackend};
+use rpc_core::{BindOptions, BoxFuture, Group, Link, PartPool, Transport, TransportBackend};
 
 use crate::address::Address;
+use crate::bounds::{POOL_BYTES_MAX, POOL_TRIM_INTERVAL};
 use crate::channel::Source;
 use crate::dial::dial;
 use crate::door::{self, Door, Passed};
@@ -34,6 +35,8 @@ pub struct TcpTransport {
     address: String,
     /// This machine, if links to processes of it are to be local.
     machine: Option<String>,
+    /// Where large messages arrive, of all links.
+    pool: PartPool,
 }
 
 /// Where accepted links come from.
@@ -75,12 +78,14 @@ impl TcpTransport {
         let address = Address { host_and_port: &host_and_port, local: place }.to_string();
         let machine = place.map(|place| place.machine.to_owned());
         let listeners = Listeners::new(port, local);
+        let pool = PartPool::new(POOL_BYTES_MAX);
+        tokio::spawn(pool.tend(POOL_TRIM_INTERVAL));
         let incoming = if door.is_open() {
             Incoming::Direct(listeners)
         } else {
-            Incoming::Received(Reception::open(listeners, Arc::clone(&door)))
+            Incoming::Received(Reception::open(listeners, Arc::clone(&door), pool.clone()))
         };
-        Ok(Self { incoming, door, address, machine })
+        Ok(Self { incoming, door, address, machine, pool })
     }
 }
 
@@ -109,7 +114,7 @@ impl Transport for TcpTransport {
             loop {
                 let (stream, peer) = listeners.accept().await?;
                 // Nothing is awaited from here on, so a link that was accepted is never lost.
-                match link(Passed::plain(stream), &peer) {
+                match link(Passed::plain(stream), &peer, &self.pool) {
                     Ok(link) => return Ok(link),
                     Err(error) => {
                         tracing::debug!(peer, %error, "the peer has gone before its link was set up")
@@ -122,7 +127,7 @@ impl Transport for TcpTransport {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Link>> {
         Box::pin(async move {
             let (stream, peer) = dial(address, self.machine.as_deref()).await?;
-            link(self.door.connect(stream).await?, &peer)
+            link(self.door.connect(stream).await?, &peer, &self.pool)
         })
     }
 
@@ -138,8 +143,8 @@ impl fmt::Debug for TcpTransport {
     }
 }
 
-/// Makes a link, to what is called `peer`, of what has passed the door.
-pub(crate) fn link(passed: Passed, peer: &str) -> io::Result<Link> {
+/// Makes a link, to what is called `peer`, of what has passed the door. What is large arrives in memory of `pool`.
+pub(crate) fn link(passed: Passed, peer: &str, pool: &PartPool) -> io::Result<Link> {
     let Passed { stream, channel, fingerprint } = passed;
     stream.configure()?;
     let (read, write) = stream.into_split();
@@ -148,7 +153,7 @@ pub(crate) fn link(passed: Passed, peer: &str) -> io::Result<Link> {
     tokio::spawn(flusher::run(Arc::clone(&shared)));
     tracing::debug!("a link to {peer}");
     Ok(Link {
-        receiver: Box::new(TcpReceiver::new(read, source, Arc::clone(&shared))),
+        receiver: Box::new(TcpReceiver::new(read, source, Arc::clone(&shared), pool.clone())),
         sender: Arc::new(TcpSender::new(shared)),
         remote: peer.to_owned(),
         fingerprint,

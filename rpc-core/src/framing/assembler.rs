@@ -13,9 +13,9 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 
 use super::heads::{Announced, Head};
-use super::{BULK_FRAMES_MAX, BULK_ITEMS_MAX, HELD_FRAMES_MAX, ItemId, Lane, pages};
+use super::{BULK_FRAMES_MAX, BULK_ITEMS_MAX, HELD_FRAMES_MAX, ItemId, Lane};
 use crate::error::Violation;
-use crate::part::{OutOfMemory, PartBuf};
+use crate::part::{OutOfMemory, PartBuf, PartPool};
 use crate::transport::{Frame, LinkError};
 use crate::wire::frame;
 
@@ -27,6 +27,8 @@ pub struct Assembler {
     filling: Vec<(ItemId, PartBuf)>,
     /// Frames that may go, and have not been taken.
     ready: VecDeque<Frame>,
+    /// Where the memory for items comes from, if not from the system.
+    pool: Option<PartPool>,
 }
 
 /// What has come of one lane.
@@ -56,6 +58,11 @@ struct Held {
 }
 
 impl Assembler {
+    /// One that has the memory for items from `pool`, in place of asking the system each time.
+    pub fn with_pool(pool: PartPool) -> Self {
+        Self { pool: Some(pool), ..Self::default() }
+    }
+
     /// Takes the next head of its lane. Gives its frame back if that is whole and waits for nothing; other frames
     /// that may go now are to be taken with [`next`](Self::next).
     ///
@@ -192,8 +199,10 @@ impl Assembler {
             return Err(Violation::TooManyBulkItems { limit: BULK_ITEMS_MAX }.into());
         }
         let capacity = usize::try_from(len).map_err(|_| OutOfMemory { bytes: usize::MAX })?;
-        let mut buf = PartBuf::with_capacity(capacity)?;
-        pages::prefer_large(buf.spare_capacity_mut());
+        let buf = match &self.pool {
+            Some(pool) => pool.take(capacity)?,
+            None => PartBuf::for_bulk(capacity)?,
+        };
         self.filling.push((item, buf));
         Ok(self.filling.len() - 1)
     }

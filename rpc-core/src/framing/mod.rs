@@ -58,14 +58,14 @@
 //!
 //! # What one item may cost
 //! Memory for an item is address space until bytes are written to it. From 4 MiB on it is asked for in large pages, so
-//! a first byte may cost 2 MiB: 128 MiB for a link on which a hostile member of the group begins all it may.
+//! a first byte may cost 2 MiB: 128 MiB for a link on which a hostile member of the group begins all it may. Memory of
+//! a [`PartPool`](crate::PartPool) that was used before has its pages already; how much of that there is, the pool bounds.
 
 mod assembler;
 mod batch;
 mod heads;
 mod order;
 mod outbox;
-mod pages;
 
 pub use self::assembler::Assembler;
 pub use self::batch::Batch;

@@ -1,7 +1,11 @@
 //! What is sent arrives: whole, in order, aligned, urgent first.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
+use rpc_core::framing::{ItemId, Lane};
 use rpc_core::{Body, Flush, Frame, FrameLimits, LinkError, PART_ALIGN, Transport};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::rig::{
     LIMITS, REQUEST, assert_leads_to, assert_same, bind, bytes, frame_with, half_pair, next, next_frame,
@@ -42,6 +46,45 @@ async fn parts_of_every_size_arrive_aligned() {
         assert_same(&got, frame);
         assert!(got.body.parts.iter().all(|part| (part.as_ptr() as usize).is_multiple_of(PART_ALIGN)));
     }
+}
+
+/// The memory of a large part is used for the next one, and as long as somebody has it, for no other.
+#[tokio::test]
+async fn what_is_large_arrives_where_something_large_was_before() {
+    let (near, mut far) = pair().await;
+    near.sender.send(request(1, 0, &[MIB]), Flush::Now).unwrap();
+    let first = next_frame(&mut far.receiver).await;
+    let place = first.body.parts[0].as_ptr() as usize;
+    drop(first);
+    // Where the allocator would put something of this size, if the part had been given back to it.
+    let others: Vec<Vec<u8>> = (0..3).map(|_| vec![1; MIB]).collect();
+    let mut held = Vec::new();
+    for call in 2..4 {
+        near.sender.send(request(call, 0, &[MIB]), Flush::Now).unwrap();
+        held.push(next_frame(&mut far.receiver).await);
+    }
+    assert_eq!(held[0].body.parts[0].as_ptr() as usize, place);
+    assert_same(&held[0], &request(2, 0, &[MIB]));
+    assert_same(&held[1], &request(3, 0, &[MIB]));
+    drop(others);
+}
+
+/// Who reads a link lets others on its thread come first when it has given out a frame, and large bytes follow it.
+#[tokio::test]
+async fn a_small_frame_among_large_bytes_is_acted_on_before_they_are_read() {
+    let (mut link, mut stream) = half_pair().await;
+    let (small, large) = (request(1, 10, &[]), request(2, 64 * KIB, &[]));
+    let piece = ItemId { lane: Lane::Normal, frame: 0, item: 0 }.header(64 << 10);
+    let mut wire = large.header.to_bytes().to_vec();
+    wire.extend(small.header.to_bytes());
+    wire.extend(&small.body.payload);
+    wire.extend(piece.to_bytes());
+    wire.extend(&large.body.payload);
+    stream.write_all(&wire).await.unwrap();
+    assert_same(&next_frame(&mut link.receiver).await, &small);
+    let polled = poll_fn(|cx| Poll::Ready(link.receiver.poll_recv(cx))).await;
+    assert!(polled.is_pending(), "whether all has come or not");
+    assert_same(&next_frame(&mut link.receiver).await, &large);
 }
 
 #[tokio::test]
