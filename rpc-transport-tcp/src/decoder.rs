@@ -55,6 +55,9 @@ impl Decoder {
             if let Some(frame) = self.assembler.next() {
                 return Ok(Some(frame));
             }
+            if input.is_empty() {
+                return Ok(None);
+            }
             if let Some((item, left)) = &mut self.piece {
                 let here = input.len().min(*left);
                 self.assembler.extend(*item, &input[..here])?;

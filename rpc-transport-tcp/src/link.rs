@@ -198,8 +198,11 @@ impl Shared {
         }
     }
 
+    /// Writes what is queued. What was queued before shows in `queued`, and who queues meanwhile flushes for itself.
     pub(crate) fn flush(&self) {
-        self.write_as_caller(self.write.lock());
+        if self.queued_bytes() > 0 || self.channel.has_pending() {
+            self.write_as_caller(self.write.lock());
+        }
     }
 
     pub(crate) fn close(&self, when: Close) {
@@ -275,6 +278,9 @@ impl Shared {
     /// Writes until nothing is queued, the socket is full or `bytes_max` are written. The caller is the
     /// writer; the lock is released while the system copies.
     fn write_turn(&self, state: &mut MutexGuard<'_, WriteState>, bytes_max: usize) -> Turn {
+        if let Some(turn) = self.write_lone(state) {
+            return turn;
+        }
         let mut batch = std::mem::take(&mut state.batch);
         let mut left = bytes_max;
         let turn = loop {
@@ -308,10 +314,7 @@ impl Shared {
             }
             match written {
                 Ok(len) => {
-                    self.set_queued(self.queued_bytes() - len as u64);
-                    if !state.marks.is_empty() {
-                        state.marks.written(len as u64);
-                    }
+                    self.count_written(state, len);
                     left -= len;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Turn::Blocked,
@@ -324,6 +327,46 @@ impl Shared {
         };
         state.batch = batch;
         turn
+    }
+
+    /// The short way of [`write_turn`](Self::write_turn), for what is one run of bytes and is taken at once, as nearly all
+    /// is. `None`: the long way goes on, from `state.batch`.
+    fn write_lone(&self, state: &mut MutexGuard<'_, WriteState>) -> Option<Turn> {
+        if state.phase != Phase::Open || !state.batch.is_empty() {
+            return None;
+        }
+        let bytes = state.queue.take_lone()?;
+        let written = MutexGuard::unlocked(state, || self.channel.write(&self.half, &[IoSlice::new(&bytes)]));
+        if state.phase == Phase::Closed {
+            // Whoever closed it has settled `queued`.
+            return Some(Turn::Closed);
+        }
+        let len = match written {
+            Ok(len) => len,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
+            Err(error) => {
+                self.end_locked(state, Some(error.into()));
+                return Some(Turn::Closed);
+            }
+        };
+        self.count_written(state, len);
+        if len < bytes.len() {
+            state.batch = Batch::rest_of(bytes, len);
+            return None;
+        }
+        state.queue.reuse(bytes);
+        if self.queued_bytes() > 0 || state.phase != Phase::Open || self.channel.has_pending() {
+            return None;
+        }
+        state.writer = Writer::Idle;
+        Some(Turn::Idle)
+    }
+
+    fn count_written(&self, state: &mut WriteState, len: usize) {
+        self.set_queued(self.queued_bytes() - len as u64);
+        if !state.marks.is_empty() {
+            state.marks.written(len as u64);
+        }
     }
 
     fn write_some(&self, batch: &Batch, bytes_max: usize) -> io::Result<usize> {

@@ -36,6 +36,19 @@ impl Queue {
         self.outbox.push(frame)
     }
 
+    /// All that is queued, if it is one run of bytes (see [`Outbox::take_lone`]).
+    pub(crate) fn take_lone(&mut self) -> Option<Vec<u8>> {
+        if self.bulk.iter().any(|frames| !frames.is_empty()) {
+            return None;
+        }
+        self.outbox.take_lone()
+    }
+
+    /// Takes back the memory of what [`take_lone`](Self::take_lone) gave, once it is written.
+    pub(crate) fn reuse(&mut self, bytes: Vec<u8>) {
+        self.outbox.reuse(bytes);
+    }
+
     /// Fills `batch`, which is empty, and returns how many bytes of it `push` has not counted.
     pub(crate) fn refill(&mut self, batch: &mut Batch) -> u64 {
         debug_assert!(batch.is_empty(), "a batch is written whole before the next");

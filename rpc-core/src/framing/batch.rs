@@ -50,6 +50,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// What is left of `bytes` when the first `written` of them are; fewer than it has.
+    pub fn rest_of(bytes: Vec<u8>, written: usize) -> Self {
+        debug_assert!(written < bytes.len(), "there is a rest");
+        Self { segments: [Segment::Gathered(bytes)].into(), written, retired: None }
+    }
+
     /// Whether everything is written.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()

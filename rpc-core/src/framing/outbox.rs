@@ -12,7 +12,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::batch::{Batch, FIRST_SEGMENT_BYTES, SEGMENT_BYTES_MAX, SEGMENT_GROWTH, SEGMENTS_KEPT, Segment};
+use super::batch::{
+    Batch, FIRST_SEGMENT_BYTES, SEGMENT_BYTES_MAX, SEGMENT_GROWTH, SEGMENT_KEPT_BYTES, SEGMENTS_KEPT, Segment,
+};
 use super::order::{Order, has_bulk};
 use super::{BULK_MIN, ItemId, Lane};
 use crate::message::Body;
@@ -123,6 +125,35 @@ impl Outbox {
         }
     }
 
+    /// All that is queued, if it is whole heads in one run of bytes and nothing waits behind them: nearly always, where calls
+    /// are made one at a time. A way past a [`Batch`], which costs more than the rest of such a write.
+    ///
+    /// Once it is written, its memory may be given back with [`reuse`](Self::reuse).
+    pub fn take_lone(&mut self) -> Option<Vec<u8>> {
+        let [urgent, normal] = &mut self.lanes;
+        let lane = match (urgent.segments.len(), normal.segments.len()) {
+            (1, 0) => urgent,
+            (0, 1) => normal,
+            _ => return None,
+        };
+        let is_lone =
+            matches!(lane.segments.front(), Some(Entry { bytes: Segment::Gathered(_), announces: 0, .. }));
+        if !is_lone || !self.order.is_quiet() {
+            return None;
+        }
+        match lane.segments.pop_front() {
+            Some(Entry { bytes: Segment::Gathered(bytes), .. }) => Some(bytes),
+            _ => unreachable!("seen above"),
+        }
+    }
+
+    /// Keeps the memory of `bytes` for what is queued next, if it is not too much to keep.
+    pub fn reuse(&mut self, bytes: Vec<u8>) {
+        if bytes.capacity() <= SEGMENT_KEPT_BYTES {
+            self.spare.absorb(&mut Some(bytes));
+        }
+    }
+
     /// The bulk of the next frame of `lane` whose head has been taken. At most
     /// [`BULK_FRAMES_MAX`](super::BULK_FRAMES_MAX) of a lane are given out and not [`done`](Self::done).
     pub fn take_bulk(&mut self, lane: Lane) -> Option<BulkFrame> {
@@ -211,6 +242,13 @@ struct Entry {
 impl Heads {
     fn write(&mut self, lane: Lane, frame: Frame, with_bulk: bool, spare: &mut Spare) {
         let Frame { header, body: Body { payload, parts } } = frame;
+        if parts.is_empty() && payload.len() <= COPIED_PAYLOAD_MAX {
+            // Nearly every frame.
+            let gathered = self.gather(HEADER_BYTES + payload.len(), spare);
+            gathered.extend_from_slice(&header.to_bytes());
+            gathered.extend_from_slice(&payload);
+            return self.end_head(false);
+        }
         let number = self.frames_with_bulk;
         let mut items = VecDeque::new();
         let lengths_len = parts.len() * PART_LENGTH_BYTES;
@@ -242,12 +280,17 @@ impl Heads {
                 items.push_back((ItemId { lane, frame: number, item }, Bytes::from_owner(part)));
             }
         }
-        self.frames += 1;
         if with_bulk {
             self.frames_with_bulk += 1;
             self.under_way.push((number, header.call));
             self.unannounced.push_back(BulkFrame { lane, number, items });
         }
+        self.end_head(with_bulk);
+    }
+
+    /// What was written last is the end of a head.
+    fn end_head(&mut self, with_bulk: bool) {
+        self.frames += 1;
         if let Some(last) = self.segments.back_mut() {
             last.ends_head = true;
             last.announces += usize::from(with_bulk);

@@ -50,6 +50,14 @@ fn has_heads(outbox: &Outbox, lane: Lane) -> bool {
     !outbox.lanes[lane as usize].segments.is_empty()
 }
 
+/// As a transport that tries the short way first; `None`: there is none.
+fn lone(outbox: &mut Outbox) -> Option<Vec<u8>> {
+    let bytes = outbox.take_lone()?;
+    let copy = bytes.clone();
+    outbox.reuse(bytes);
+    Some(copy)
+}
+
 /// Writes up to `max` bytes of the batch, in as few or many slices as `slices_max` allows.
 fn write(batch: &mut Batch, slices_max: usize, max: usize) -> Vec<u8> {
     let mut out = Vec::new();
@@ -60,6 +68,54 @@ fn write(batch: &mut Batch, slices_max: usize, max: usize) -> Vec<u8> {
     }
     batch.advance(out.len());
     out
+}
+
+#[test]
+fn what_is_lone_is_all_that_is_queued() {
+    let mut outbox = Outbox::default();
+    assert_eq!(lone(&mut outbox), None);
+    let few = [frame_of(REQUEST, 1, 10, &[]), frame_of(REQUEST, 2, 0, &[3])];
+    for frame in &few {
+        outbox.push(frame.clone());
+    }
+    assert_eq!(lone(&mut outbox), Some(few.iter().flat_map(wire).collect()));
+    assert!(outbox.is_empty() && outbox.idle_bytes() > 0, "its memory is kept");
+
+    outbox.push(few[0].clone());
+    outbox.push(frame_of(frame::REPLY, 3, 10, &[]));
+    assert_eq!(lone(&mut outbox), None, "both lanes have something");
+    write_all(&mut outbox);
+    outbox.push(frame_of(REQUEST, 4, COPIED_PAYLOAD_MAX + 1, &[]));
+    assert_eq!(lone(&mut outbox), None, "what is shared is a run of its own");
+    write_all(&mut outbox);
+    outbox.push(frame_of(REQUEST, 5, BULK_MIN, &[]));
+    assert_eq!(lone(&mut outbox), None, "bulk goes with it");
+    write_all(&mut outbox);
+    outbox.push(frame_of(REQUEST, 5, 0, &[]));
+    assert_eq!(lone(&mut outbox), None, "it waits for the bulk of its call");
+    discard_bulk(&mut outbox);
+    assert_eq!(lone(&mut outbox).map(|bytes| bytes.len()), Some(HEADER_BYTES));
+
+    outbox.push(few[0].clone());
+    outbox.push(frame_of(frame::GOODBYE, 0, 0, &[]));
+    assert_eq!(lone(&mut outbox), None, "something waits until this is taken");
+    assert_eq!(write_all(&mut outbox).len(), wire(&few[0]).len() + HEADER_BYTES);
+}
+
+#[test]
+fn a_batch_may_begin_with_the_rest_of_what_was_lone() {
+    let mut outbox = Outbox::default();
+    let frames = [frame_of(REQUEST, 1, 10, &[]), frame_of(REQUEST, 2, 20, &[])];
+    outbox.push(frames[0].clone());
+    let bytes = outbox.take_lone().unwrap();
+    let mut batch = Batch::rest_of(bytes, 7);
+    outbox.push(frames[1].clone());
+    refill(&mut outbox, &mut batch);
+    let mut out = Vec::new();
+    while !batch.is_empty() {
+        out.extend(write(&mut batch, 1, 5));
+    }
+    assert_eq!(out, frames.iter().flat_map(wire).skip(7).collect::<Vec<u8>>());
 }
 
 fn write_all(outbox: &mut Outbox) -> Vec<u8> {
@@ -240,6 +296,16 @@ proptest! {
                     queued += outbox.push(frame);
                 }
                 Step::Write { slices_max, max } => {
+                    let lone = (batch.is_empty() && slices_max % 2 == 1).then(|| outbox.take_lone()).flatten();
+                    if let Some(bytes) = lone {
+                        let taken = max.min(bytes.len());
+                        out.extend_from_slice(&bytes[..taken]);
+                        match bytes.get(taken) {
+                            Some(_) => batch = Batch::rest_of(bytes, taken),
+                            None => outbox.reuse(bytes),
+                        }
+                        continue;
+                    }
                     if batch.is_empty() {
                         refill(&mut outbox, &mut batch);
                         queued -= discard_bulk(&mut outbox);
