@@ -11,6 +11,8 @@
 use bytes::Bytes;
 
 use crate::codec::CodecError;
+use crate::message::{Body, Response};
+use crate::observe::note;
 
 /// Set in the codec of a request or response whose payload ends with an aside.
 pub const FLAG: u8 = 0x80;
@@ -47,6 +49,22 @@ pub fn split(codec: u8, mut payload: Bytes) -> Result<(u8, Bytes, Option<Bytes>)
     Ok((codec & !FLAG, payload, Some(aside)))
 }
 
+/// Has `response` carry the aside of the payload that came with `codec`, if there is one: for who answers in place of
+/// somebody else, so that the handles in that answer arrive whatever the caller gets to see.
+pub fn carry_over(mut codec: u8, payload: &Bytes, response: Response) -> Response {
+    if codec & FLAG == 0 {
+        return response;
+    }
+    let mut payload = payload.clone();
+    let split = note::split(&mut codec, &mut payload).and_then(|_| split(codec, payload));
+    let Ok((_, _, Some(aside))) = split else { return response };
+    let mut carrying = response.body.payload.to_vec();
+    match append(response.codec, &mut carrying, &aside) {
+        Ok(codec) => Response { codec, body: Body { payload: carrying.into(), ..response.body }, ..response },
+        Err(_) => response,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,6 +89,23 @@ mod tests {
         for bytes in [&b""[..], b"\x01\x00\x00", b"\x01\x00\x00\x00", b"a\xff\xff\xff\xff"] {
             assert!(split(0x81, Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_in_place_of_another_has_the_aside_of_that() {
+        use crate::message::Outcome;
+        let mut payload = b"value".to_vec();
+        let codec = append(1, &mut payload, b"xy").unwrap();
+        let mut payload = Bytes::from(payload);
+        let failed = || Response::failed(Outcome::BadResult, &["expected"]);
+        let mut noted = codec;
+        note::append_to(&mut noted, &mut payload, b"a note behind it");
+        let carrying = carry_over(noted, &payload, failed());
+        assert_eq!((carrying.outcome, carrying.codec), (Outcome::BadResult, FLAG));
+        let (codec, text, aside) = split(carrying.codec, carrying.body.payload).unwrap();
+        assert_eq!((codec, text), (0, failed().body.payload));
+        assert_eq!(aside.as_deref(), Some(&b"xy"[..]));
+        assert_eq!(carry_over(1, &payload, failed()).codec, 0, "there was none");
     }
 
     proptest! {

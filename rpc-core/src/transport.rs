@@ -22,9 +22,10 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::agent::Handler;
 use crate::error::Violation;
 use crate::function::BoxFuture;
-use crate::message::Body;
+use crate::message::{Body, Kind};
 use crate::observe::WriteMark;
 use crate::security::Fingerprint;
 use crate::wire::Header;
@@ -62,6 +63,13 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// The default ignores it.
     fn trust(&self, group: &Group) {
         let _ = group;
+    }
+
+    /// What serves requests of `kind` that this worker makes to itself, in place of `handler`, which others get. They take
+    /// no link, so this is where a transport that stands for faults gets hold of them. The default is `handler`.
+    fn around_own(&self, kind: Kind, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
+        let _ = kind;
+        handler
     }
 }
 

@@ -40,6 +40,11 @@ async fn hang() {
     pending().await
 }
 
+#[rpc::function]
+fn blocks(n: i64) -> i64 {
+    n * 2
+}
+
 #[derive(Serialize, Deserialize)]
 struct Tally(i64);
 
@@ -201,6 +206,84 @@ async fn references_in_dropped_answers_are_let_go() {
     let kept = cluster[0].rpc_async("worker1", tally_here, (5,)).await.unwrap();
     assert_eq!(kept.rpc_async().get().await, Ok(5));
     drop(kept);
+    leave(&cluster).await;
+}
+
+/// They arrive with the failure, and go: `leave` would find them.
+#[tokio::test(start_paused = true)]
+async fn references_in_failed_answers_are_let_go() {
+    let faults = Faults::seeded(7);
+    let cluster = in_memory(2, &faults).await;
+    let failed = faults.add(Fault::fail().replies().function(tally_here).first(1));
+    for from in 0..2 {
+        let error = cluster[from].rpc_async("worker1", tally_here, (5,)).await.unwrap_err();
+        assert!(matches!(error.failure(), Some(Failure::BadResult { .. })), "{error}");
+        let kept = cluster[from].rpc_async("worker1", tally_here, (5,)).await.unwrap();
+        assert_eq!(kept.rpc_async().get().await, Ok(5));
+    }
+    assert_eq!((failed.fired(), failed.spared()), (2, 0));
+    leave(&cluster).await;
+}
+
+/// Of a worker to itself: as between two workers, as far as there is no link in it.
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_asks_of_itself_meets_faults_too() {
+    let test = "own";
+    let faults = Faults::seeded(7);
+    let cluster = in_memory(1, &faults).await;
+    let worker = &cluster[0];
+    let call = |value| worker.rpc_async("worker0", note, (test.into(), value)).timeout(SHORT);
+
+    let failed = faults.add(Fault::fail().function(note).first(1));
+    let error = call(1).await.unwrap_err();
+    assert!(matches!(error.failure(), Some(Failure::Overloaded { .. })), "{error}");
+    faults.add(Fault::drop().first(1));
+    assert!(call(2).await.unwrap_err().is_timeout());
+    assert_eq!((noted(test), failed.fired()), (vec![], 1));
+
+    faults.add(Fault::duplicate().first(1));
+    assert_eq!(call(3).await, Ok(2));
+    faults.add(Fault::fail().replies().first(1));
+    assert_eq!(call(4).await.unwrap_err().handler_ran(), HandlerRan::Yes);
+    faults.add(Fault::drop().replies().first(1));
+    assert!(call(5).await.unwrap_err().is_timeout());
+    assert_eq!(noted(test), [3, 3, 4, 5]);
+
+    let began = tokio::time::Instant::now();
+    faults.add(Fault::delay(LATE).first(1));
+    assert!(call(6).await.unwrap_err().is_timeout());
+    assert!(began.elapsed() < LATE);
+    faults.add(Fault::delay(LATE).replies().first(1));
+    assert_eq!(call(7).timeout(LATE * 2).await, Ok(5));
+    assert!(began.elapsed() >= LATE);
+
+    faults.add(Fault::reorder().first(1));
+    let (passed, passes) = (call(8), call(9));
+    assert_eq!((passes.await, passed.await), (Ok(6), Ok(7)));
+    assert_eq!(noted(test)[4..], [7, 9, 8]);
+    leave(&cluster).await;
+}
+
+/// With references in them there is one answer, and it is not kept back; what blocks runs on a thread.
+#[tokio::test]
+async fn own_requests_with_references_in_them_keep_their_counts() {
+    let faults = Faults::seeded(7);
+    let cluster = in_memory(1, &faults).await;
+    let worker = &cluster[0];
+    let twice = faults.add(Fault::duplicate());
+    let late = faults.add(Fault::drop().replies().function(tally_here));
+    let tally = worker.rpc_async("worker0", tally_here, (5,)).await.unwrap();
+    assert_eq!(worker.rpc_async("worker0", read, (tally.clone(),)).await, Ok(5));
+    assert!(twice.spared() > 0 && late.spared() == 1, "{twice:?} and {late:?}");
+    twice.remove();
+    late.remove();
+    faults.add(Fault::fail().on(Message::Create).first(1));
+    let lost = worker.remote("worker0", new_tally, (5,)).unwrap();
+    assert!(lost.rpc_async().get().await.unwrap_err().to_string().contains("was not created"));
+    let own_thread = faults.add(Fault::delay(Duration::ZERO).replies().function(blocks).first(1));
+    assert_eq!(worker.rpc_async("worker0", blocks, (4,)).await, Ok(8));
+    assert_eq!(own_thread.fired(), 1);
+    drop((tally, lost));
     leave(&cluster).await;
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn serve_self(shared: Arc<Shared>, peer: Arc<Peer>, call: u64, 
     if peer.running.lock().admit(0, call, request.kind, 0, usize::MAX) == Ok(true) {
         shared.count_received(request.kind);
         let kind = request.kind;
-        let handler = shared.handlers.get(kind);
+        let handler = shared.handlers.get(kind).map(|own| shared.transport.around_own(kind, own));
         let origin = Arc::new(Origin { shared, peer, to: AnswerTo::Own });
         let answer = Answer { sent: false, origin, call, kind };
         run(answer, request, Instant::now(), handler.as_deref());

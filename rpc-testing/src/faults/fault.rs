@@ -84,6 +84,13 @@ pub(super) struct Passing<'a> {
     pub(super) has_handles: bool,
 }
 
+impl Passing<'_> {
+    /// What a worker asks of itself, which takes no link.
+    fn is_own(&self) -> bool {
+        self.from == self.to
+    }
+}
+
 /// What [`Fault::fail`] gives as the reason.
 const REASON: &str = "a fault of the test";
 
@@ -116,8 +123,8 @@ impl Fault {
     /// which a program knows that it may try again.
     ///
     /// Of [`replies`](Self::replies): the handler has run, and the caller gets
-    /// [`Failure::BadResult`](rpc_core::Failure::BadResult). A reply with references in it is left alone, because
-    /// those would be lost.
+    /// [`Failure::BadResult`](rpc_core::Failure::BadResult). References in the reply arrive with the failure, and are let
+    /// go.
     pub fn fail() -> Self {
         Self::new(Action::Fail(None))
     }
@@ -148,7 +155,8 @@ impl Fault {
     /// caller without a timeout waits until the link ends.
     ///
     /// Of [`replies`](Self::replies): the handler has run, and the caller hears nothing. References in it are
-    /// received when the caller has given up, as those in any answer that comes too late.
+    /// received when the caller has given up, as those in any answer that comes too late. So a reply with references to
+    /// the worker itself is left alone: what it asks of itself is over when it gives up.
     pub fn drop() -> Self {
         Self::new(Action::Drop)
     }
@@ -158,7 +166,8 @@ impl Fault {
     ///
     /// Of [`replies`](Self::replies): the answer arrives twice, which has to have no effect. Requests with references
     /// in them, and so all of [`Message::Create`] and [`Message::Method`], are left alone, because nothing in this
-    /// framework ever sends a reference twice; after a first answer with references there is no second.
+    /// framework ever sends a reference twice: each is counted on its own, where it leaves and where it arrives, and a
+    /// copy of one would be counted once more than it was given. After a first answer with references there is no second.
     pub fn duplicate() -> Self {
         Self::new(Action::Duplicate)
     }
@@ -278,7 +287,11 @@ impl Fault {
         };
         let called =
             |(id, _)| id == passing.method && matches!(passing.message, Message::Call | Message::Create);
+        // No link takes those, and what the framework asks of its own worker never fails.
+        let is_of_links = matches!(self.action, Action::Cut | Action::Partition);
+        let spares_own = is_of_links || !passing.message.is_of_programs();
         about
+            && !(spares_own && passing.is_own())
             && self.replies == passing.is_reply
             && self.function.is_none_or(called)
             && self.from.as_deref().is_none_or(|name| name == passing.from)
@@ -288,7 +301,9 @@ impl Fault {
     /// Whether it can act on that without losing count of references.
     pub(super) fn may_act_on(&self, passing: &Passing<'_>) -> bool {
         match self.action {
-            Action::Fail(_) => !(passing.is_reply && passing.has_handles),
+            Action::Drop | Action::Delay(_) | Action::Reorder => {
+                !(passing.is_own() && passing.is_reply && passing.has_handles)
+            }
             Action::Duplicate => passing.is_reply || !passing.has_handles,
             _ => true,
         }

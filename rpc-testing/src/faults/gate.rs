@@ -34,7 +34,7 @@ use super::plan::Verdict;
 /// Frames of one end of a link that are held back, at most.
 pub(super) const HELD_MAX: usize = 1_024;
 /// How long a frame waits for another to pass it.
-const REORDER_MAX: Duration = Duration::from_millis(100);
+pub(super) const REORDER_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -141,7 +141,11 @@ impl Gate {
         let (call, is_reply) = (frame.header.call, frame.header.kind == frame::REPLY);
         match verdict {
             Verdict::Pass => return self.deliver(frame, now),
-            Verdict::Fail(answer) if is_reply => return self.deliver(reply(call, answer.0), now),
+            Verdict::Fail(answer) if is_reply => {
+                let Header { codec, .. } = frame.header;
+                let failed = aside::carry_over(codec, &frame.body.payload, answer.0);
+                return self.deliver(reply(call, failed), now);
+            }
             Verdict::Fail(answer) => return Arrival::Answer(reply(call, answer.0)),
             Verdict::Delay(delay) => self.held.push(frame, now + delay),
             Verdict::Reorder => self.held.push_yielding(frame, now + REORDER_MAX),
@@ -237,6 +241,12 @@ impl Gate {
         self.held.release_all(now);
         !self.held.is_empty()
     }
+}
+
+/// Ends the process of `worker`.
+pub(super) fn abort(worker: &str) -> ! {
+    eprintln!("a fault of the test ends the process of {worker}");
+    std::process::abort();
 }
 
 /// Whether a reply with this outcome is to somebody who has given up.

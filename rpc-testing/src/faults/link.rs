@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep};
 use super::Faults;
 use super::board::Condition;
 use super::fault::Victim;
-use super::gate::{Arrival, Gate};
+use super::gate::{Arrival, Gate, abort};
 
 /// `link` between `me` and `peer`, under `faults`.
 pub(super) fn under(faults: &Faults, link: Link, me: Arc<str>, peer: Arc<str>) -> Link {
@@ -149,10 +149,7 @@ impl Receiver {
             Arrival::Partition => faults.part_pair(&me, &peer),
             Arrival::Kill(Victim::Sender) => faults.kill_one(&peer),
             Arrival::Kill(Victim::Receiver) => faults.kill_one(&me),
-            Arrival::Abort => {
-                eprintln!("a fault of the test ends the process of {me}");
-                std::process::abort();
-            }
+            Arrival::Abort => abort(&me),
         }
         None
     }

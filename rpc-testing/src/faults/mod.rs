@@ -6,6 +6,7 @@ mod gate;
 mod held;
 mod link;
 mod message;
+mod own;
 mod plan;
 mod transport;
 
@@ -39,7 +40,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// said of messages holds everywhere, and [`cut`](Self::cut), [`kill`](Self::kill) and [`partition`](Self::partition)
 /// are done by each process to its own ends of the links.
 ///
-/// What a worker calls on itself meets no fault: it is sent nowhere.
+/// What a program asks of its own worker takes no link, and meets faults all the same where it is served, but those of
+/// links.
 #[derive(Clone)]
 pub struct Faults {
     shared: Arc<Shared>,
@@ -197,6 +199,11 @@ impl Faults {
             self.shared.changed.notify_waiters();
         }
         verdict
+    }
+
+    /// Whether a fault in force is about such messages.
+    fn picks(&self, passing: &Passing<'_>) -> bool {
+        self.shared.state.lock().plan.picks(passing)
     }
 
     fn open(&self, me: Arc<str>, peer: Arc<str>) -> u64 {

@@ -121,6 +121,11 @@ impl Plan {
             .collect()
     }
 
+    /// Whether any of them is about it.
+    pub(super) fn picks(&self, passing: &Passing<'_>) -> bool {
+        self.faults.values().any(|added| added.fault.picks(passing))
+    }
+
     /// The first fault that acts decides; the others only count.
     pub(super) fn judge(&mut self, passing: &Passing<'_>) -> Verdict {
         let mut verdict = Verdict::Pass;
@@ -295,11 +300,30 @@ mod tests {
     fn what_has_references_is_spared_where_they_would_be_lost() {
         let mut plan = Plan::new(0);
         let twice = plan.add(Fault::duplicate());
-        let failed = plan.add(Fault::fail().replies());
+        let late = plan.add(Fault::drop().replies());
         let request = Passing { has_handles: true, ..passing("a", "b", Message::Call) };
         assert_eq!(plan.judge(&request), Verdict::Pass);
-        assert_eq!(plan.judge(&Passing { is_reply: true, ..request }), Verdict::Pass);
-        assert_eq!((plan.spared(twice), plan.spared(failed)), (1, 1));
-        assert_eq!((plan.fired(twice), plan.fired(failed)), (0, 0));
+        assert_eq!(plan.judge(&Passing { is_reply: true, ..request }), Verdict::Drop);
+        // Nobody is there to receive them when its caller has given up.
+        let own = Passing { is_reply: true, to: "a", ..request };
+        assert_eq!(plan.judge(&own), Verdict::Pass);
+        assert_eq!((plan.spared(twice), plan.spared(late)), (1, 1));
+        assert_eq!((plan.fired(twice), plan.fired(late)), (0, 1));
+        plan.remove(late);
+        plan.add(Fault::fail().replies());
+        assert!(matches!(plan.judge(&own), Verdict::Fail(_)), "they arrive with the failure");
+    }
+
+    #[test]
+    fn what_a_worker_asks_of_itself_meets_no_fault_of_links_nor_what_the_framework_asks() {
+        let mut plan = Plan::new(0);
+        let cut = plan.add(Fault::cut());
+        let parted = plan.add(Fault::partition());
+        let dropped = plan.add(Fault::drop());
+        assert_eq!(plan.judge(&passing("a", "a", Message::Call)), Verdict::Drop);
+        assert_eq!([cut, parted, dropped].map(|id| plan.fired(id)), [0, 0, 1]);
+        let told = plan.add(Fault::fail().on(Message::References));
+        assert_eq!(plan.judge(&passing("a", "a", Message::References)), Verdict::Pass);
+        assert_eq!(plan.fired(told), 0);
     }
 }

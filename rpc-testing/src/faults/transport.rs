@@ -5,10 +5,11 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use rpc_core::{BoxFuture, Group, Link, Transport};
+use rpc_core::{BoxFuture, Group, Handler, Kind, Link, Transport};
 
 use super::Faults;
 use super::link;
+use super::own::{Own, Passes};
 
 /// Any transport, with [`Faults`] on what arrives.
 ///
@@ -26,6 +27,7 @@ pub struct FaultyTransport {
     inner: Arc<dyn Transport>,
     faults: Faults,
     group: OnceLock<Names>,
+    passes: Arc<Passes>,
 }
 
 /// Who is who.
@@ -37,7 +39,7 @@ struct Names {
 impl FaultyTransport {
     /// `inner` under `faults`, which other transports share.
     pub fn new(inner: Arc<dyn Transport>, faults: &Faults) -> Self {
-        Self { inner, faults: faults.clone(), group: OnceLock::new() }
+        Self { inner, faults: faults.clone(), group: OnceLock::new(), passes: Arc::default() }
     }
 
     /// The worker of this transport: its name once the group is known, its address before.
@@ -100,5 +102,11 @@ impl Transport for FaultyTransport {
         // Told once; a second group would be a mistake of the engine's.
         let _ = self.group.set(Names { me, by_address });
         self.inner.trust(group);
+    }
+
+    fn around_own(&self, kind: Kind, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
+        let inner = self.inner.around_own(kind, handler);
+        let (faults, me, passes) = (self.faults.clone(), self.me(), Arc::clone(&self.passes));
+        Arc::new(Own { faults, me, passes, kind, inner })
     }
 }

@@ -1,6 +1,5 @@
-//! Values whose creation fails, gets lost or is late on its way.
-//!
-//! Torch's `_to_self` variants have none here: what a worker asks of itself is not sent.
+//! Values whose creation fails, gets lost or is late on its way: to another worker, and to the worker itself, which takes
+//! no link.
 
 use anyhow::{Result, ensure};
 use integration::scenario::Scenario;
@@ -19,22 +18,35 @@ async fn udf_tally(n: i64) -> Tally {
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        once("faulty::remote_message_dropped_pickle", 3, creation_fails, dropped_pickle),
+        once("faulty::remote_message_dropped_pickle", 3, creation_fails, async |worker| {
+            dropped_pickle(worker, "worker1").await
+        }),
+        once("faulty::remote_message_dropped_pickle_to_self", 3, own_fails, async |worker| {
+            dropped_pickle(worker, "worker0").await
+        }),
+        once("faulty::builtin_remote_message_dropped_timeout_to_self", 3, own_lost, async |worker| {
+            let hasty = worker.with_timeout(SHORT);
+            never_made(worker, "worker0", || Ok(hasty.remote("worker0", quiet_tally, (1,))?)).await
+        }),
+        once("faulty::udf_remote_message_dropped_timeout_to_self", 3, own_lost, async |worker| {
+            let hasty = worker.with_timeout(SHORT);
+            never_made(worker, "worker0", || Ok(hasty.remote("worker0", udf_tally, (1,))?)).await
+        }),
         once("faulty::builtin_remote_message_dropped_timeout", 3, creation_lost, async |worker| {
             let hasty = worker.with_timeout(SHORT);
-            never_made(worker, || Ok(hasty.remote("worker1", quiet_tally, (1,))?)).await
+            never_made(worker, "worker1", || Ok(hasty.remote("worker1", quiet_tally, (1,))?)).await
         }),
         once("faulty::udf_remote_message_dropped_timeout", 3, creation_lost, async |worker| {
             let hasty = worker.with_timeout(SHORT);
-            never_made(worker, || Ok(hasty.remote("worker1", udf_tally, (1,))?)).await
+            never_made(worker, "worker1", || Ok(hasty.remote("worker1", udf_tally, (1,))?)).await
         }),
         once("faulty::builtin_remote_message_delay_timeout", 3, creation_late, async |worker| {
             let hasty = worker.with_timeout(SHORT);
-            never_made(worker, || Ok(hasty.remote("worker1", quiet_tally, (1,))?)).await
+            never_made(worker, "worker1", || Ok(hasty.remote("worker1", quiet_tally, (1,))?)).await
         }),
         once("faulty::udf_remote_message_delay_timeout", 3, creation_late, async |worker| {
             let hasty = worker.with_timeout(SHORT);
-            never_made(worker, || Ok(hasty.remote("worker1", udf_tally, (1,))?)).await
+            never_made(worker, "worker1", || Ok(hasty.remote("worker1", udf_tally, (1,))?)).await
         }),
         once("faulty::remote_reply_dropped", 2, reply_lost, reply_dropped),
     ]
@@ -52,6 +64,14 @@ fn creation_late(rank: u32) -> Vec<Fault> {
     if rank == 1 { vec![Fault::delay(DELAY).on(Message::Create).first(2)] } else { Vec::new() }
 }
 
+fn own_fails(rank: u32) -> Vec<Fault> {
+    if rank == 0 { vec![Fault::fail().on(Message::Create).from("worker0").first(2)] } else { Vec::new() }
+}
+
+fn own_lost(rank: u32) -> Vec<Fault> {
+    if rank == 0 { vec![Fault::drop().on(Message::Create).from("worker0").first(2)] } else { Vec::new() }
+}
+
 fn reply_lost(rank: u32) -> Vec<Fault> {
     match rank {
         0 => vec![Fault::drop().replies().on(Message::Create).from("worker1").first(2)],
@@ -60,9 +80,9 @@ fn reply_lost(rank: u32) -> Vec<Fault> {
 }
 
 /// Refused: everybody who uses the reference, or gets it from who has it, is told so.
-async fn dropped_pickle(worker: &Worker) -> Result<()> {
+async fn dropped_pickle(worker: &Worker, owner: &str) -> Result<()> {
     for _ in 0..2 {
-        let rref = match worker.remote("worker1", new_tally, (1,)) {
+        let rref = match worker.remote(owner, new_tally, (1,)) {
             Ok(rref) => rref,
             // The refusal was here before there was a reference.
             Err(error) => {
@@ -75,7 +95,7 @@ async fn dropped_pickle(worker: &Worker) -> Result<()> {
             is_told(worker.rpc_async(to, copy_of, (rref.clone(),)).await)?;
         }
     }
-    ensure!(worker.remote("worker1", new_tally, (1,))?.to_here().await?.n == 1, "the third is made");
+    ensure!(worker.remote(owner, new_tally, (1,))?.to_here().await?.n == 1, "the third is made");
     Ok(())
 }
 
@@ -89,7 +109,7 @@ fn is_told(outcome: Result<i64, CallError<CallError>>) -> Result<()> {
 
 /// Twice the value is not there when its creator has given up, and then it never is; the third time it is. The creator's
 /// timeout is the creation's, so its own use of the reference ends with that.
-async fn never_made(worker: &Worker, create: impl Fn() -> Result<RRef<Tally>>) -> Result<()> {
+async fn never_made(worker: &Worker, owner: &str, create: impl Fn() -> Result<RRef<Tally>>) -> Result<()> {
     for _ in 0..2 {
         let rref = create()?;
         not_made(rref.to_here().timeout(LATE).await)?;
@@ -98,7 +118,7 @@ async fn never_made(worker: &Worker, create: impl Fn() -> Result<RRef<Tally>>) -
         until("its failure is known", async || Ok(rref.created().await.is_err())).await?;
     }
     // With more time than a busy machine takes, which `create` does not give it.
-    ensure!(worker.remote("worker1", new_tally, (1,))?.to_here().await?.n == 1);
+    ensure!(worker.remote(owner, new_tally, (1,))?.to_here().await?.n == 1);
     Ok(())
 }
 

@@ -73,8 +73,10 @@ async fn two_jobs(stage: &mut Stage) -> Result<()> {
     stage.all_succeed().await
 }
 
-async fn names_the_missing(part: Part) -> Result<()> {
+async fn names_the_missing(mut part: Part) -> Result<()> {
     const PATIENCE: Duration = Duration::from_millis(1500);
+    say("READY");
+    part.told("GO").await?;
     let began = Instant::now();
     match part.builder().init_timeout(PATIENCE).init().await {
         Err(InitError::Join(error @ JoinError::TimedOut { .. })) => {
@@ -94,6 +96,11 @@ async fn all_but_two(stage: &mut Stage) -> Result<()> {
     for rank in [0, 2] {
         let mut command = stage.launched(rank).await?;
         stage.spawn(rank, &mut command)?;
+    }
+    // Each is to see the other, however long it took to start.
+    stage.all_say("READY").await?;
+    for at in [0, 1] {
+        stage.process(at)?.tell("GO").await?;
     }
     stage.all_succeed().await
 }
