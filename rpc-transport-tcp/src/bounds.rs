@@ -16,6 +16,9 @@ pub(crate) const FLUSHER_WRITE_BYTES: usize = 256 << 10;
 pub(crate) const READ_BUFFER_BYTES: [usize; 3] = [2 << 10, 8 << 10, 64 << 10];
 /// Bytes of bulk that are read before others on the thread have their turn.
 pub(crate) const BULK_TURN_BYTES: usize = 256 << 10;
+/// Room that is asked for in a local socket; Linux doubles it, for its own accounts.
+#[cfg(target_os = "linux")]
+pub(crate) const LOCAL_SEND_BUFFER_BYTES: usize = 256 << 10;
 /// Pieces of which at least this is missing are read straight into their final memory.
 pub(crate) const DIRECT_READ_MIN: usize = 16 << 10;
 

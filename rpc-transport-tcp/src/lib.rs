@@ -70,6 +70,7 @@
 //! | small frames that an urgent one may wait for | 128 KiB | |
 //! | a piece of bulk, which a small frame may wait for | 256 KiB | the next one is of another frame's bulk |
 //! | slices of one write | 64 | |
+//! | bytes written to a local socket and not read | 512 KiB with the system's accounts, or the system's bound | they wait in the queue |
 //! | bytes written by a caller of `send` or `flush` | 256 KiB | the link's task writes the rest |
 //! | bytes written by the link's task in one go | 256 KiB | other tasks of its thread come first |
 //! | bytes of bulk read in one go | 256 KiB; none after a small frame | other tasks of its thread come first |

@@ -7,9 +7,14 @@ use tokio::net::TcpStream;
 #[cfg(target_os = "linux")]
 use tokio::net::UnixStream;
 
+#[cfg(target_os = "linux")]
+use crate::bounds::LOCAL_SEND_BUFFER_BYTES;
 use crate::bounds::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
 
 /// Prepares a connected socket of TCP.
+///
+/// Its buffers stay the system's. On loopback smaller ones, or a bound of what is not yet sent, had no effect on small
+/// messages beside large ones: the receiver keeps up. Between hosts the system has to find out how much a network holds.
 pub(crate) fn configure_tcp(stream: &TcpStream) -> io::Result<()> {
     // Frames are gathered before they are written, so the system has nothing to wait for.
     stream.set_nodelay(true)?;
@@ -24,10 +29,16 @@ pub(crate) fn configure_tcp(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Prepares a connected socket of this machine. There is nothing to set (see [`local`](crate::local)).
+/// Prepares a connected socket of this machine, which needs less than TCP does (see [`local`](crate::local)).
+///
+/// What was written is in the peer's queue at once, so this buffer is all that the two sides can be apart. With the system's own
+/// the writer of a large message stops four times in each MiB, until most of it is read. Room for a piece of bulk and the
+/// beginning of the next one, with the system's accounts, makes large messages a fifth to a third faster; small ones
+/// beside them wait no longer. With a quarter of it everything is slower, with twice as much nothing is faster.
 #[cfg(target_os = "linux")]
-pub(crate) fn configure_local(_: &UnixStream) -> io::Result<()> {
-    Ok(())
+pub(crate) fn configure_local(stream: &UnixStream) -> io::Result<()> {
+    // The system gives less if it is set up so, and that is no error.
+    SockRef::from(stream).set_send_buffer_size(LOCAL_SEND_BUFFER_BYTES)
 }
 
 fn stays_on_this_host(stream: &TcpStream) -> io::Result<bool> {
