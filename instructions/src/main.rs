@@ -11,8 +11,16 @@ use rpc::MemoryStore;
 use rpc::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
-/// What can be counted: calls one after the other, or 64 at a time, of functions with each kind of body.
-const KINDS: [&str; 3] = ["alone-async", "together-async", "together-inline"];
+/// What can be counted: calls one after the other, or 64 at a time, of functions with each kind of body; of an inline one
+/// also while its caller profiles.
+const KINDS: [&str; 6] = [
+    "alone-async",
+    "together-async",
+    "alone-inline",
+    "together-inline",
+    "alone-profiled",
+    "together-profiled",
+];
 const TOGETHER: usize = 64;
 
 #[rpc::function(inline)]
@@ -36,7 +44,12 @@ fn main() -> anyhow::Result<()> {
     let at_a_time = if kind.starts_with("alone") { 1 } else { TOGETHER };
     match kind.as_str() {
         "alone-async" | "together-async" => count_calls(&runtime, &first, double_async, at_a_time, count)?,
-        "together-inline" => count_calls(&runtime, &first, double, at_a_time, count)?,
+        "alone-inline" | "together-inline" => count_calls(&runtime, &first, double, at_a_time, count)?,
+        "alone-profiled" | "together-profiled" => {
+            let profiling = first.profile();
+            count_calls(&runtime, &first, double, at_a_time, count)?;
+            ensure!(profiling.finish().calls.len() == 2 * count, "not all calls are in the profile");
+        }
         other => bail!("{other} is none of {}", KINDS.join(", ")),
     }
     runtime.block_on(async {

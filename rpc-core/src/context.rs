@@ -15,13 +15,13 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::message::{Kind, Request};
 use crate::observe::Within;
+use crate::observe::note::Note;
 use crate::reply::ReplyCell;
 use crate::trace::TraceParent;
 use crate::worker::WorkerId;
@@ -78,7 +78,7 @@ impl Host for Client {
 struct Carried {
     trace: Option<TraceParent>,
     /// For who follows it here.
-    note: Option<Bytes>,
+    note: Option<Note>,
     /// Of who follows it here.
     within: Option<Within>,
 }
@@ -210,13 +210,17 @@ impl CallContext {
         self.carrying(|carried| carried.trace = Some(trace))
     }
 
-    /// What the caller's follower has sent.
-    pub(crate) fn note(&self) -> Option<Bytes> {
-        self.carried.as_ref()?.note.clone()
+    pub(crate) fn set_trace(&mut self, trace: TraceParent) {
+        self.carried_mut().trace = Some(trace);
     }
 
-    pub(crate) fn with_note(self, note: Bytes) -> Self {
-        self.carrying(|carried| carried.note = Some(note))
+    /// What the caller's follower has sent.
+    pub(crate) fn note(&self) -> Option<&Note> {
+        self.carried.as_ref()?.note.as_ref()
+    }
+
+    pub(crate) fn set_note(&mut self, note: Note) {
+        self.carried_mut().note = Some(note);
     }
 
     /// What this worker's [`Follower`](crate::Follower) knows of the call, if it follows it.
@@ -229,8 +233,12 @@ impl CallContext {
     }
 
     fn carrying(mut self, change: impl FnOnce(&mut Carried)) -> Self {
-        change(Arc::make_mut(self.carried.get_or_insert_default()));
+        change(self.carried_mut());
         self
+    }
+
+    fn carried_mut(&mut self) -> &mut Carried {
+        Arc::make_mut(self.carried.get_or_insert_default())
     }
 
     /// What the [`FunctionHandler`](crate::FunctionHandler) was built with, if it is of type `T`.

@@ -129,14 +129,14 @@ impl Incoming {
             return Ok(());
         }
         if let Some(note) = note::split(&mut self.request.codec, &mut self.request.body.payload)? {
-            self.context = self.context.clone().with_note(note);
+            self.context.set_note(note);
         }
         if self.request.codec & FLAG == 0 {
             return Ok(());
         }
         let trace = split(&mut self.request.codec, &mut self.request.body.payload)?;
         if let Some(trace) = trace {
-            self.context = self.context.clone().with_trace(trace);
+            self.context.set_trace(trace);
         }
         Ok(())
     }

@@ -7,7 +7,9 @@
 //! payload: | what else there is | note | its length, u16 LE |        codec: id | FLAG
 //! ```
 
-use bytes::{Bytes, BytesMut};
+use std::cell::Cell;
+
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::codec::CodecError;
 
@@ -15,30 +17,83 @@ use crate::codec::CodecError;
 pub(crate) const FLAG: u8 = 0x10;
 
 const LENGTH_BYTES: usize = 2;
-/// Room for most notes.
-pub(crate) const BYTES_USUAL: usize = 32;
+/// Payloads up to this long are copied into memory that has room for the note too, which is quicker than to make theirs
+/// longer.
+const COPIED_MAX: usize = 1 << 10;
+/// Longest vector that a thread keeps to write notes into.
+const KEPT_MAX: usize = 1 << 10;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A note that has come, with its length behind it.
+#[derive(Clone, Debug)]
+pub(crate) struct Note(Bytes);
+
+impl Note {
+    /// What has been written.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0[..self.0.len() - LENGTH_BYTES]
+    }
+}
+
+/// Memory to write a note into: empty, and this thread's own. To be given to [`append_to`].
+pub(crate) fn scratch() -> Vec<u8> {
+    // Who writes a note while another is written has one of its own, and so has a thread that is ending.
+    SCRATCH.try_with(Cell::take).unwrap_or_default()
+}
+
+fn keep(mut note: Vec<u8>) {
+    note.clear();
+    if note.capacity() <= KEPT_MAX {
+        let _ = SCRATCH.try_with(|scratch| scratch.set(note));
+    }
+}
 
 /// Appends what `write` writes to a payload, and returns the codec byte to go with it.
 pub(crate) fn append(codec: u8, payload: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> u8 {
-    let before = payload.len();
-    payload.reserve(BYTES_USUAL);
-    write(payload);
-    let Ok(length) = u16::try_from(payload.len() - before) else {
-        payload.truncate(before);
-        return codec;
-    };
-    payload.extend_from_slice(&length.to_le_bytes());
-    codec | FLAG
+    let mut note = scratch();
+    write(&mut note);
+    let length = u16::try_from(note.len()).ok();
+    if let Some(length) = length {
+        if payload.len() <= COPIED_MAX {
+            *payload = with_note(payload, &note, length);
+        } else {
+            payload.reserve_exact(note.len() + LENGTH_BYTES);
+            payload.extend_from_slice(&note);
+            payload.extend_from_slice(&length.to_le_bytes());
+        }
+    }
+    keep(note);
+    length.map_or(codec, |_| codec | FLAG)
 }
 
-/// As [`append`], for a payload that is complete. Its bytes are moved only if they are shared, or have no room behind.
-pub(crate) fn append_to(codec: &mut u8, payload: &mut Bytes, note: &[u8]) {
-    let Ok(length) = u16::try_from(note.len()) else { return };
-    let mut bytes = BytesMut::from(std::mem::take(payload));
-    bytes.extend_from_slice(note);
-    bytes.extend_from_slice(&length.to_le_bytes());
-    *payload = bytes.freeze();
-    *codec |= FLAG;
+/// As [`append`], for a payload that is complete, and a note that is written unless it is empty. The bytes of a long payload
+/// are moved only if they are shared, or have no room behind.
+pub(crate) fn append_to(codec: &mut u8, payload: &mut Bytes, note: Vec<u8>) {
+    if let Ok(length @ 1..) = u16::try_from(note.len()) {
+        if payload.len() <= COPIED_MAX {
+            *payload = with_note(payload, &note, length).into();
+        } else {
+            let mut bytes = BytesMut::from(std::mem::take(payload));
+            bytes.reserve(note.len() + LENGTH_BYTES);
+            bytes.extend_from_slice(&note);
+            bytes.extend_from_slice(&length.to_le_bytes());
+            *payload = bytes.freeze();
+        }
+        *codec |= FLAG;
+    }
+    keep(note);
+}
+
+/// In its own length, so that nothing has to be known of it beside.
+fn with_note(payload: &[u8], note: &[u8], length: u16) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(payload.len() + note.len() + LENGTH_BYTES);
+    whole.extend_from_slice(payload);
+    whole.extend_from_slice(note);
+    whole.extend_from_slice(&length.to_le_bytes());
+    whole
 }
 
 /// Takes the note off, if the codec says that there is one.
@@ -46,19 +101,24 @@ pub(crate) fn append_to(codec: &mut u8, payload: &mut Bytes, note: &[u8]) {
 /// # Errors
 /// The payload is shorter than what it announces. The codec says nothing of a note then.
 #[inline]
-pub(crate) fn split(codec: &mut u8, payload: &mut Bytes) -> Result<Option<Bytes>, CodecError> {
+pub(crate) fn split(codec: &mut u8, payload: &mut Bytes) -> Result<Option<Note>, CodecError> {
     if *codec & FLAG == 0 { Ok(None) } else { split_off(codec, payload).map(Some) }
 }
 
 #[cold]
-fn split_off(codec: &mut u8, payload: &mut Bytes) -> Result<Bytes, CodecError> {
+fn split_off(codec: &mut u8, payload: &mut Bytes) -> Result<Note, CodecError> {
     *codec &= !FLAG;
     let missing = || CodecError::new("note", "the payload is shorter than what it announces");
     let (rest, length) = payload.split_last_chunk::<LENGTH_BYTES>().ok_or_else(missing)?;
     let at = rest.len().checked_sub(u16::from_le_bytes(*length).into()).ok_or_else(missing)?;
-    let mut note = payload.split_off(at);
-    note.truncate(note.len() - LENGTH_BYTES);
-    Ok(note)
+    // To have two slices of one allocation takes another one, which might as well be that of a short payload.
+    if at <= COPIED_MAX {
+        let before = Bytes::copy_from_slice(&rest[..at]);
+        let mut note = std::mem::replace(payload, before);
+        note.advance(at);
+        return Ok(Note(note));
+    }
+    Ok(Note(payload.split_off(at)))
 }
 
 #[cfg(test)]
@@ -73,7 +133,7 @@ mod tests {
         assert_eq!(append(1, &mut payload, |note| note.extend_from_slice(b"abc")), 0x11);
         assert_eq!(payload, b"valueabc\x03\x00");
         let (mut codec, mut bytes) = (0x81, Bytes::from_static(b"value"));
-        append_to(&mut codec, &mut bytes, b"abc");
+        append_to(&mut codec, &mut bytes, b"abc".to_vec());
         assert_eq!((codec, &bytes[..]), (0x91, &payload[..]));
     }
 
@@ -83,7 +143,7 @@ mod tests {
         let mut payload = b"value".to_vec();
         assert_eq!(append(1, &mut payload, |note| note.extend_from_slice(&long)), 1);
         let (mut codec, mut bytes) = (1, Bytes::from_static(b"value"));
-        append_to(&mut codec, &mut bytes, &long);
+        append_to(&mut codec, &mut bytes, long);
         assert_eq!((payload.as_slice(), codec, &bytes[..]), (&b"value"[..], 1, &b"value"[..]));
     }
 
@@ -91,17 +151,30 @@ mod tests {
     fn a_cut_one_is_an_error_once() {
         let (mut codec, mut payload) = (FLAG | 1, Bytes::from_static(b"\x02\x00"));
         assert!(split(&mut codec, &mut payload).is_err());
-        assert_eq!((codec, split(&mut codec, &mut payload).unwrap()), (1, None));
+        assert_eq!((codec, split(&mut codec, &mut payload).unwrap().is_none()), (1, true));
+    }
+
+    #[test]
+    fn a_long_note_leaves_a_thread_no_longer_memory() {
+        append(1, &mut Vec::new(), |note| note.resize(2 * KEPT_MAX, 7));
+        assert_eq!(scratch().capacity(), 0);
+        append(1, &mut Vec::new(), |note| note.resize(KEPT_MAX / 2, 7));
+        assert!(scratch().is_empty());
     }
 
     proptest! {
         #[test]
-        fn what_is_appended_comes_off(value: Vec<u8>, note: Vec<u8>, codec in 0_u8..16) {
+        fn what_is_appended_comes_off(value: Vec<u8>, longer in 0_usize..3, note: Vec<u8>, codec in 0_u8..16) {
+            let value = [value, vec![7; longer * COPIED_MAX]].concat();
             let mut payload = value.clone();
             let mut flagged = append(codec, &mut payload, |out| out.extend_from_slice(&note));
             let mut payload = Bytes::from(payload);
-            prop_assert_eq!(split(&mut flagged, &mut payload).unwrap().unwrap(), note);
-            prop_assert_eq!((flagged, payload), (codec, Bytes::from(value)));
+            prop_assert_eq!(split(&mut flagged, &mut payload).unwrap().unwrap().bytes(), &note[..]);
+            prop_assert_eq!((flagged, &payload[..]), (codec, &value[..]));
+            append_to(&mut flagged, &mut payload, note.clone());
+            let off = split(&mut flagged, &mut payload).unwrap();
+            prop_assert_eq!(off.is_none(), note.is_empty(), "nothing is not announced");
+            prop_assert_eq!((off.as_ref().map_or(&[][..], Note::bytes), flagged, &payload[..]), (&note[..], codec, &value[..]));
         }
 
         #[test]

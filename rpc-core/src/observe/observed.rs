@@ -204,11 +204,9 @@ impl Observed {
     fn served(mut self, mut response: Response) -> Response {
         let (outcome, bytes) = (outcome_name(response.outcome), response.body.len_bytes());
         if let Side::Callee(Some(served)) = &mut self.side {
-            let mut note = Vec::with_capacity(note::BYTES_USUAL);
+            let mut note = note::scratch();
             served.ended(outcome, &response.body, &mut note);
-            if !note.is_empty() {
-                note::append_to(&mut response.codec, &mut response.body.payload, &note);
-            }
+            note::append_to(&mut response.codec, &mut response.body.payload, note);
         }
         self.tell_end(outcome, None, bytes);
         response

@@ -8,8 +8,9 @@ use std::sync::{Arc, OnceLock};
 use tracing::Level;
 
 use super::follow::{FollowedCall, Follower};
+use super::note::{self, Note};
 use super::observed::{Observed, Side};
-use super::{CALLS_TARGET, CallObserver, SpanHook, note};
+use super::{CALLS_TARGET, CallObserver, SpanHook};
 use crate::agent::{Incoming, Served};
 use crate::client::RequestHead;
 use crate::context::CallContext;
@@ -149,7 +150,7 @@ impl Observers {
         let note = incoming.context.note();
         let wanted = note.is_some() || self.follows.load(Ordering::Relaxed);
         let follower = self.follower.get().filter(|_| wanted);
-        let served = follower.and_then(|follower| follower.serving(&call, note.as_deref()));
+        let served = follower.and_then(|follower| follower.serving(&call, note.map(Note::bytes)));
         if let Some(served) = &served {
             incoming.context = incoming.context.with_within(served.within());
         }

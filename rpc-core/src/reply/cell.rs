@@ -18,7 +18,8 @@ use crate::codec::CodecError;
 use crate::error::{Failure, HandlerRan};
 use crate::handles::{AnyHandle, HandleDesk, SentHandles};
 use crate::message::{Outcome, Response};
-use crate::observe::{Observed, note};
+use crate::observe::Observed;
+use crate::observe::note::{self, Note};
 use crate::worker::WorkerId;
 
 #[derive(Default)]
@@ -48,7 +49,7 @@ enum Following {
     #[default]
     Nobody,
     /// The response has brought this note before it was known who follows the call.
-    Unclaimed(Box<Bytes>),
+    Unclaimed(Box<Note>),
     /// Waits for the call to end, or, if it has, for its result to be taken.
     Observed(Box<Observed>),
 }
@@ -164,7 +165,7 @@ impl ReplyCell {
             && let Some(mut observed) = inner.following.take()
         {
             // Heard before the result shows, so that who takes it finds who wants to hear of that.
-            let note = note.as_deref();
+            let note = note.as_ref().map(Note::bytes);
             let waits = MutexGuard::unlocked(&mut inner, || observed.has_ended(&result, note));
             if waits {
                 inner.following = Following::Observed(observed);
@@ -259,7 +260,7 @@ impl ReplyCell {
                     Following::Unclaimed(note) => Some(note),
                     Following::Nobody | Following::Observed(_) => None,
                 };
-                observed.has_ended(result, note.as_ref().map(|note| &note[..]))
+                observed.has_ended(result, note.as_deref().map(Note::bytes))
             }
             // Nobody has the reply but who calls this, before it is given away.
             State::Taken(_) => false,
@@ -342,7 +343,7 @@ fn end(sent: Box<dyn SentHandles>, failure: Option<&Failure>) {
 /// What stands behind the value in a response.
 #[derive(Default)]
 struct Trailers {
-    note: Option<Bytes>,
+    note: Option<Note>,
     aside: Option<Result<Bytes, CodecError>>,
 }
 

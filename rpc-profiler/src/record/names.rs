@@ -15,7 +15,8 @@ pub(super) const NAME_BYTES_MAX: usize = 256;
 pub(super) const ERRORS_MAX: usize = 1 << 10;
 pub(super) const TOO_MANY_ERRORS: &str = "(too many different errors)";
 /// Places in which names are looked for by where they are.
-const CACHED: usize = 64;
+const CACHED: usize = 1 << CACHED_BITS;
+const CACHED_BITS: u32 = 8;
 
 /// What a call is called, and how it ended.
 pub(super) struct Words<'a> {
@@ -59,7 +60,10 @@ impl Names {
     /// The id of a name that stays where it is.
     pub(super) fn fixed_id(&mut self, name: &'static str) -> NameId {
         let at = name.as_ptr().addr();
-        let place = (at >> 3 ^ at >> 9 ^ name.len()) % CACHED;
+        // Names stand close to each other in the program, and each call has three: two in one place would look each other's up
+        // for ever. The odd number is 2^64 over the golden ratio, which spreads what is close.
+        let spread = (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = (spread >> (u64::BITS - CACHED_BITS)) as usize; // below CACHED
         let (address, len, id) = self.cache[place];
         if (address, len) == (at, name.len()) && !name.is_empty() {
             return id;
