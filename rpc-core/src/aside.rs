@@ -99,7 +99,7 @@ mod tests {
         let mut payload = Bytes::from(payload);
         let failed = || Response::failed(Outcome::BadResult, &["expected"]);
         let mut noted = codec;
-        note::append_to(&mut noted, &mut payload, b"a note behind it");
+        note::append_to(&mut noted, &mut payload, b"a note behind it".to_vec());
         let carrying = carry_over(noted, &payload, failed());
         assert_eq!((carrying.outcome, carrying.codec), (Outcome::BadResult, FLAG));
         let (codec, text, aside) = split(carrying.codec, carrying.body.payload).unwrap();

@@ -1,5 +1,4 @@
 //! The spans of calls name the calls of profiles. Alone in its program, because who takes spans is for all of it.
-#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use rpc_core::{CALLS_TARGET, WorkerId};
 use rpc_profiler::Recorder;

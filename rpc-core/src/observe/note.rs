@@ -169,7 +169,8 @@ mod tests {
             let mut payload = value.clone();
             let mut flagged = append(codec, &mut payload, |out| out.extend_from_slice(&note));
             let mut payload = Bytes::from(payload);
-            prop_assert_eq!(split(&mut flagged, &mut payload).unwrap().unwrap().bytes(), &note[..]);
+            let off = split(&mut flagged, &mut payload).unwrap().unwrap();
+            prop_assert_eq!(off.bytes(), &note[..]);
             prop_assert_eq!((flagged, &payload[..]), (codec, &value[..]));
             append_to(&mut flagged, &mut payload, note.clone());
             let off = split(&mut flagged, &mut payload).unwrap();
