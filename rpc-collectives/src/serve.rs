@@ -23,7 +23,8 @@ impl CollectiveHandler {
 impl Handler for CollectiveHandler {
     fn handle(&self, incoming: Incoming) -> Served {
         let Some(shared) = self.0.upgrade() else {
-            return Served::Now(Response::failed(Outcome::ShuttingDown, &[]));
+            // Whoever started them has let go of them, and the agent lives on.
+            return Served::Now(Response::failed(Outcome::UnknownKind, &[]));
         };
         let observers = Arc::clone(shared.client.observers());
         // Its name stands in the message, and is read for those only who want to know.

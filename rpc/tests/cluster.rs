@@ -61,5 +61,10 @@ async fn workers_over_the_clients_of_a_cluster_meet_in_collectives() {
     assert!(sums.values().all(|sum| *sum == Ok(6)), "{sums:?}");
     let alone = own.all_gather(1).await.unwrap_err();
     assert_eq!(alone.missing().len(), 2, "{alone}");
+    // For as long as somebody holds them.
+    let [first, second, _] = workers;
+    drop((first, own));
+    let nobody = second.barrier().await.unwrap_err();
+    assert!(matches!(nobody, CollectiveError::NotServed { .. }), "{nobody}");
     cluster.shutdown().await.unwrap();
 }

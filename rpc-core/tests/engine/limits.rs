@@ -48,6 +48,13 @@ fn in_turn(n: u64) -> u64 {
     n
 }
 
+static APART: Semaphore = Semaphore::const_new(0);
+
+#[function(crate = "rpc_core", max_concurrency = 1)]
+async fn apart() {
+    APART.acquire().await.expect("nobody closes it").forget();
+}
+
 #[function(crate = "rpc_core")]
 fn whenever(n: u64) -> u64 {
     n
@@ -114,6 +121,17 @@ async fn a_panic_gives_the_turn_back() {
     let client = cluster.client("worker0");
     assert!(client.rpc_async("worker1", panics, (true,)).await.is_err());
     assert_eq!(client.rpc_async("worker1", panics, (false,)).await, Ok(1));
+}
+
+#[tokio::test]
+async fn each_function_has_turns_of_its_own() {
+    let cluster = Cluster::new(2).await;
+    let client = cluster.client("worker0");
+    let running = client.rpc_async("worker1", apart, ());
+    assert_eq!(client.rpc_async("worker1", in_turn, (1,)).await, Ok(1));
+    assert!(!running.is_done(), "it has the only turn of its own");
+    APART.add_permits(1);
+    assert_eq!(running.await, Ok(()));
 }
 
 /// Whose turn begins finds the thread of the one before, and who has an answer finds the thread that gave it.

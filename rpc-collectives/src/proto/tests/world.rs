@@ -202,6 +202,7 @@ impl World {
             return;
         };
         self.fail(count, Cause::Absent { member, why });
+        assert!(self.ended.contains_key(&count), "CL-7: it cannot end well any more");
     }
 
     fn is_past(&self, count: u64, who: usize) -> bool {
