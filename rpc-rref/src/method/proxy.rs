@@ -58,13 +58,11 @@ impl<'a, T: 'static> Proxy<'a, T> {
         let nested = M::BODY.access() == Access::Shared && used.is_nested();
         let to = rref.owner;
         let future = registry.client().request(to, head, &args, |handles| {
-            if let Some(error) = registry.read(|state| registry.reference_error(state, rref)) {
-                return Err(error);
-            }
+            let creating = registry.read(|state| registry.usable(state, rref))?;
             let (handles, shared) = registry.share(to, None, &handles)?;
             let aside = MethodAside { rref, nested, handles };
             let bytes = encoded(&aside);
-            Ok(Some(Aside { bytes, sent: Box::new(InUse::new(handle, shared)) }))
+            Ok(Some(Aside { bytes, sent: Box::new(InUse::new(handle, creating, Some(shared))) }))
         });
         future.hooked(Arc::new(used))
     }

@@ -247,7 +247,8 @@ impl Registry {
         Ok((Begun { keeper, handles, of: aside.of }, incoming))
     }
 
-    fn created(&self, rref: RRefId) {
+    /// What this worker has asked for is there, or was.
+    pub(crate) fn created(&self, rref: RRefId) {
         self.change(|state| state.table.created(rref));
     }
 

@@ -109,6 +109,17 @@ impl Registry {
         })
     }
 
+    /// Whether a request about `rref` may be the first that tells this worker that the value is there.
+    ///
+    /// # Errors
+    /// The handles to it on this worker are of no use.
+    pub(crate) fn usable(&self, state: &State, rref: RRefId) -> Result<bool, ReferenceError> {
+        match self.reference_error(state, rref) {
+            None => Ok(state.table.is_creating(rref)),
+            Some(error) => Err(error),
+        }
+    }
+
     /// Why the handles to `rref` on this worker are of no use, if they are.
     pub(crate) fn reference_error(&self, state: &State, rref: RRefId) -> Option<ReferenceError> {
         // Asked before each use, so the texts wait until there is an error.

@@ -65,12 +65,15 @@ impl Registry {
     fn ask<T: DeserializeOwned>(&self, handle: &Arc<Handle>, head: RequestHead) -> RpcFuture<T> {
         let used = Use::new(self, handle, false);
         let rref = handle.rref();
-        if let Some(error) = self.read(|state| self.reference_error(state, rref)) {
-            return self.client().failed(rref.owner, head, Failure::Reference(Box::new(error)));
-        }
+        let creating = match self.read(|state| self.usable(state, rref)) {
+            Ok(creating) => creating,
+            Err(error) => {
+                return self.client().failed(rref.owner, head, Failure::Reference(Box::new(error)));
+            }
+        };
         let aside = FetchAside { rref, nested: used.is_nested() };
         let bytes = encoded(&aside);
-        let sent = Box::new(InUse { _handle: Arc::clone(handle), shared: None });
+        let sent = Box::new(InUse::new(handle, creating, None));
         let future: RpcFuture<T, Never> =
             self.client().request(rref.owner, head, &(), |_| Ok(Some(Aside { bytes, sent })));
         if head.method == VALUE {
@@ -189,22 +192,38 @@ fn bad_result(error: &CodecError) -> Response {
 }
 
 /// Keeps a handle alive while a request uses it.
+///
+/// An answer about a value says that it is there. That tells who has asked for the value as much as the answer to that
+/// request, which may be late, or be lost with its link.
 pub(crate) struct InUse {
-    _handle: Arc<Handle>,
+    handle: Arc<Handle>,
+    /// Whether it is not known here that the value is there.
+    creating: bool,
     /// Handles among the arguments.
     shared: Option<SharedHandles>,
 }
 
 impl InUse {
-    pub(crate) fn new(handle: &Arc<Handle>, shared: SharedHandles) -> Self {
-        Self { _handle: Arc::clone(handle), shared: Some(shared) }
+    pub(crate) fn new(handle: &Arc<Handle>, creating: bool, shared: Option<SharedHandles>) -> Self {
+        Self { handle: Arc::clone(handle), creating, shared }
     }
 }
 
 impl SentHandles for InUse {
-    fn lost(self: Box<Self>, _why: &Failure) {
+    fn lost(mut self: Box<Self>, _why: &Failure) {
+        self.creating = false;
         if let Some(shared) = &self.shared {
             shared.take_back();
+        }
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if self.creating
+            && let Ok(registry) = self.handle.registry()
+        {
+            registry.created(self.handle.rref());
         }
     }
 }

@@ -8,6 +8,7 @@ use rpc_rref::{RRef, RRefId};
 use rpc_testing::Rule;
 
 use crate::common::{CREATE, Refs, assert_reference, id, ms, secs, within};
+use crate::counter::new_counter;
 use crate::functions::{
     Tracked, alive, dropped, fresh, give, gone, is_left, keep, leave, open, runs, taken, tracked,
     tracked_after, tracked_at_gate,
@@ -196,6 +197,46 @@ async fn t08_a_creation_whose_answer_is_lost_is_an_error_and_leaks_nothing() {
     drop(at_1);
     refs.assert_empty().await;
     assert_eq!(dropped(value), 1);
+}
+
+/// As before, but the creator has heard of the value otherwise.
+#[tokio::test(start_paused = true)]
+async fn t08_a_creation_whose_answer_is_lost_has_happened_once_the_value_was_there() {
+    for copied in [false, true] {
+        let refs = Refs::new(2).await;
+        let answer = refs.rule(0, 1, Rule::drop().replies().times(1));
+        let value = fresh();
+        let at_1 = refs.registry(1).remote("worker0", tracked, (value,)).unwrap();
+        refs.settle().await;
+        assert!(answer.hits() == 1 && !at_1.confirmed_by_owner());
+        if copied {
+            assert_eq!(at_1.to_here().await.unwrap().ticket(), value);
+        } else {
+            at_1.created().await.unwrap();
+        }
+        assert!(at_1.confirmed_by_owner());
+        refs.cut(0, 1);
+        refs.settle().await;
+        assert_eq!(at_1.to_here().await.unwrap().ticket(), value);
+        drop(at_1);
+        refs.assert_empty().await;
+        gone(value).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn t08_a_creation_whose_answer_is_lost_has_happened_once_a_method_has_run() {
+    let refs = Refs::new(2).await;
+    let answer = refs.rule(0, 1, Rule::drop().replies().times(1));
+    let at_1 = refs.registry(1).remote("worker0", new_counter, (3,)).unwrap();
+    refs.settle().await;
+    assert!(answer.hits() == 1 && !at_1.confirmed_by_owner());
+    assert_eq!(at_1.rpc_async().add(1).await.unwrap(), 4);
+    refs.cut(0, 1);
+    refs.settle().await;
+    assert_eq!(at_1.rpc_async().value().await.unwrap(), 4);
+    drop(at_1);
+    refs.assert_empty().await;
 }
 
 /// Worker 2 has a confirmed handle to the value of such a creation, and keeps it.

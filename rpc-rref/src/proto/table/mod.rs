@@ -155,6 +155,11 @@ impl<O: Default, U: Default> Table<O, U> {
         }
     }
 
+    /// Whether this worker has asked for the value and has had no answer.
+    pub fn is_creating(&self, rref: RRefId) -> bool {
+        self.used.get(rref).is_some_and(|used| used.phase == used::Phase::Creating)
+    }
+
     /// Why this worker's handles to `rref` are of no use, if they are.
     pub fn failure(&self, rref: RRefId) -> Option<Why> {
         if rref.owner == self.me {

@@ -47,7 +47,7 @@ impl<O: Default, U: Default> Table<O, U> {
     }
 
     /// The request of [`create`](Self::create) has been answered: the owner has the value, or the error that
-    /// its function ended with.
+    /// its function ended with. Or another request about that value has, which the owner would not do before.
     pub fn created(&mut self, rref: RRefId) {
         if let Some(used) = self.used.get_mut(rref)
             && used.phase == Phase::Creating
