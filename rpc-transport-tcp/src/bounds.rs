@@ -13,7 +13,7 @@ pub(crate) const INLINE_WRITE_BYTES: usize = 256 << 10;
 pub(crate) const FLUSHER_WRITE_BYTES: usize = 256 << 10;
 
 /// Read buffers of a link with little, some and much traffic. One of the first two is kept by a link that is quiet.
-pub(crate) const READ_BUFFER_BYTES: [usize; 3] = [2 << 10, 8 << 10, 64 << 10];
+pub(crate) const READ_BUFFER_BYTES: [usize; 3] = [1 << 10, 8 << 10, 64 << 10];
 /// Bytes of bulk that are read before others on the thread have their turn.
 pub(crate) const BULK_TURN_BYTES: usize = 256 << 10;
 /// Room that is asked for in a local socket; Linux doubles it, for its own accounts.

@@ -75,11 +75,11 @@
 //! | bytes written by the link's task in one go | 256 KiB | other tasks of its thread come first |
 //! | bytes of bulk read in one go | 256 KiB; none after a small frame | other tasks of its thread come first |
 //! | memory of large messages that nobody has any more, of all links | 512 MiB, in 64 pieces of 256 KiB and more; for 5 to 10 s | given back to the system |
-//! | memory of an idle link | 1 KiB to write, 2 KiB to read; 8 KiB each after more than one small call at a time | |
+//! | buffers of an idle link | 512 B to write, 1 KiB to read; 8 KiB each after more than one small call at a time | |
 //! | read buffer of a busy link | 64 KiB | given back when nothing is left to read |
 //! | payload that is copied out of the read buffer | 256 B | longer ones share the buffer |
 //! | rest of a piece that is read in place | 16 KiB | shorter ones pass through the buffer |
-//! | read buffer while bulk is on its way | 2 KiB | what it brings of the next piece has to be copied |
+//! | read buffer while bulk is on its way | 1 KiB | what it brings of the next piece has to be copied |
 //! | connections in their handshake | 1,024, for 5 s each; with TLS at most about 80 KiB each | the oldest makes room |
 //! | plain bytes encrypted at a time | 64 KiB | their records go before all else |
 //! | records between TLS and a full socket | 66 KiB | nothing more is encrypted |

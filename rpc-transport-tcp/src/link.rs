@@ -31,31 +31,37 @@ use crate::queue::Queue;
 use crate::stream::WriteHalf;
 
 /// What the sender, the receiver and the flusher of one link share.
+///
+/// It lies in memory in this order, and what each call looks at comes first: with many links and a call on each, what a
+/// call costs is for a good part the number of cache lines that it touches.
+#[repr(C)]
 pub(crate) struct Shared {
     half: WriteHalf,
     channel: Channel,
-    write: Mutex<WriteState>,
     /// Bytes in `write` that the system has not taken. Written under its lock only, read without.
     queued: AtomicU64,
-    /// Wakes the flusher.
-    pub(crate) wake: Notify,
     /// The receiver is to end at its next poll, whatever has arrived.
     cut: AtomicBool,
+    write: Mutex<WriteState>,
+    /// Wakes the flusher.
+    pub(crate) wake: Notify,
     /// Where the receiver stands; the flusher waits for its end after an orderly close.
     pub(crate) reading: watch::Sender<Reading>,
     /// Whether everything that will be written has been, and the write side is shut.
     pub(crate) write_ended: watch::Sender<bool>,
 }
 
+/// In this order in memory, as [`Shared`].
 #[derive(Debug)]
+#[repr(C)]
 struct WriteState {
-    queue: Queue,
-    /// Belongs to the writer; empty unless the writer is the flusher and the socket is full.
-    batch: Batch,
     writer: Writer,
     phase: Phase,
+    queue: Queue,
     /// Of frames that are queued.
     marks: Marks,
+    /// Belongs to the writer; empty unless the writer is the flusher and the socket is full.
+    batch: Batch,
     /// Why the link is closed, if not by request.
     failure: Option<LinkError>,
 }

@@ -205,6 +205,11 @@ impl Buffer {
     fn spare(&mut self, wanted: usize, few: bool) -> &mut [std::mem::MaybeUninit<u8>] {
         let size = READ_BUFFER_BYTES[self.size];
         let enough = wanted.max(size / 2);
+        if self.bytes.is_empty() {
+            // From the start again where nothing else holds that memory, so that a link on which little comes at a time
+            // keeps to the same few cache lines.
+            let _ = self.bytes.try_reclaim(size);
+        }
         if self.bytes.capacity() - self.bytes.len() < enough {
             // What is in the buffer counts, so that its memory stays `size` long and is found again.
             self.bytes.reserve(enough.max(size.saturating_sub(self.bytes.len())));

@@ -142,6 +142,10 @@ impl CallTable {
             }
             None => {
                 let index = self.slots.len() as u32; // `in_flight_max` is far below 2^32
+                if index == 0 {
+                    // Many peers are only ever asked one thing at a time, by workers with many peers.
+                    self.slots.reserve_exact(1);
+                }
                 self.slots.push(Slot { generation: 1, call: Some(call) });
                 id(index, 1)
             }

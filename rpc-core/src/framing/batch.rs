@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::part::Part;
 
 /// Capacity of the first segment of a lane that has never had more to send at a time.
-pub(super) const FIRST_SEGMENT_BYTES: usize = 1 << 10;
+pub(super) const FIRST_SEGMENT_BYTES: usize = 512;
 /// How many times as large as the last segment the next one is, if that is full.
 pub(super) const SEGMENT_GROWTH: usize = 8;
 /// Longest segment that an idle link keeps, to be the first one again.

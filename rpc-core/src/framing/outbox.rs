@@ -65,9 +65,11 @@ const BATCH_LANE_BYTES: usize = 128 << 10;
 /// ```
 #[derive(Debug, Default)]
 pub struct Outbox {
-    order: Order,
     lanes: [Heads; 2],
     spare: Spare,
+    /// Made for the first frame that is not like nearly all of them: most links never have bulk, and what they have is
+    /// to lie close together.
+    order: Option<Box<Order>>,
     /// Whether a frame of call 0 says where it stands in the other lane.
     marks: bool,
 }
@@ -102,14 +104,20 @@ impl Outbox {
         let parts = frame.body.parts.len() * PART_LENGTH_BYTES;
         let wire_len = (HEADER_BYTES + parts) as u64 + frame.body.len_bytes();
         let with_bulk = has_bulk(&frame);
-        if !with_bulk && frame.header.call != 0 && self.order.is_quiet() {
+        if !with_bulk && self.is_quiet() {
             // Nearly every frame: there is nothing that it could overtake.
-            let lane = Lane::of(&frame.header);
-            self.lanes[lane as usize].write(lane, frame, false, &mut self.spare);
-            return wire_len;
+            if frame.header.call != 0 {
+                let lane = Lane::of(&frame.header);
+                self.lanes[lane as usize].write(lane, frame, false, &mut self.spare);
+                return wire_len;
+            }
+            if self.is_settled() {
+                self.write(frame);
+                return wire_len;
+            }
         }
         let settled = self.is_settled();
-        if let Some(frame) = self.order.push(frame, with_bulk, settled) {
+        if let Some(frame) = self.order.get_or_insert_default().push(frame, with_bulk, settled) {
             self.write(frame);
         }
         wire_len
@@ -138,7 +146,7 @@ impl Outbox {
         };
         let is_lone =
             matches!(lane.segments.front(), Some(Entry { bytes: Segment::Gathered(_), announces: 0, .. }));
-        if !is_lone || !self.order.is_quiet() {
+        if !is_lone || !self.order.as_ref().is_none_or(|order| order.is_quiet()) {
             return None;
         }
         match lane.segments.pop_front() {
@@ -157,31 +165,40 @@ impl Outbox {
     /// The bulk of the next frame of `lane` whose head has been taken. At most
     /// [`BULK_FRAMES_MAX`](super::BULK_FRAMES_MAX) of a lane are given out and not [`done`](Self::done).
     pub fn take_bulk(&mut self, lane: Lane) -> Option<BulkFrame> {
-        self.lanes[lane as usize].announced.pop_front()
+        self.lanes[lane as usize].bulk.as_mut()?.announced.pop_front()
     }
 
     /// All bytes of a frame that [`take_bulk`](Self::take_bulk) gave are out, in the sense of the
     /// [module](super)'s text. What waited for that goes on.
     pub fn done(&mut self, lane: Lane, number: u64) {
-        let under_way = &mut self.lanes[lane as usize].under_way;
-        if let Some(at) = under_way.iter().position(|(other, _)| *other == number) {
-            let (_, call) = under_way.swap_remove(at);
-            self.order.done(lane, call);
+        let (Some(bulk), Some(order)) = (&mut self.lanes[lane as usize].bulk, &mut self.order) else {
+            return;
+        };
+        if let Some(at) = bulk.under_way.iter().position(|(other, _)| *other == number) {
+            let (_, call) = bulk.under_way.swap_remove(at);
+            order.done(lane, call);
             self.go_on();
         }
     }
 
     /// Whether there is nothing to take and nothing that waits.
     pub fn is_empty(&self) -> bool {
-        self.is_settled() && self.order.is_quiet()
+        self.is_settled() && self.is_quiet()
+    }
+
+    /// Whether there is nothing that a frame could overtake.
+    fn is_quiet(&self) -> bool {
+        self.order.as_ref().is_none_or(|order| order.is_quiet())
     }
 
     /// Lets frames leave that could not before.
     fn go_on(&mut self) {
-        if self.order.is_quiet() {
+        if self.is_quiet() {
             return;
         }
-        while let Some(frame) = self.order.poll(self.is_settled()) {
+        loop {
+            let settled = self.is_settled();
+            let Some(frame) = self.order.as_mut().and_then(|order| order.poll(settled)) else { return };
             self.write(frame);
         }
     }
@@ -220,14 +237,22 @@ pub(super) const fn mark(lane: Lane, before: u64) -> Header {
 #[derive(Debug, Default)]
 struct Heads {
     segments: VecDeque<Entry>,
-    /// Bulk of heads that are in `segments`.
-    unannounced: VecDeque<BulkFrame>,
-    /// Bulk of heads that have been taken.
-    announced: VecDeque<BulkFrame>,
-    /// Number and call of each frame with bulk that is not done.
-    under_way: Vec<(u64, u64)>,
     frames: u64,
-    frames_with_bulk: u64,
+    /// Made for the first frame with bulk.
+    bulk: Option<Box<LaneBulk>>,
+}
+
+/// The bulk of one lane.
+#[derive(Debug, Default)]
+struct LaneBulk {
+    /// Of heads that are in [`Heads::segments`].
+    unannounced: VecDeque<BulkFrame>,
+    /// Of heads that have been taken.
+    announced: VecDeque<BulkFrame>,
+    /// Number and call of each frame that is not done.
+    under_way: Vec<(u64, u64)>,
+    /// So many there were.
+    frames: u64,
 }
 
 #[derive(Debug)]
@@ -249,7 +274,7 @@ impl Heads {
             gathered.extend_from_slice(&payload);
             return self.end_head(false);
         }
-        let number = self.frames_with_bulk;
+        let number = self.bulk.as_ref().map_or(0, |bulk| bulk.frames);
         let mut items = VecDeque::new();
         let lengths_len = parts.len() * PART_LENGTH_BYTES;
 
@@ -281,9 +306,10 @@ impl Heads {
             }
         }
         if with_bulk {
-            self.frames_with_bulk += 1;
-            self.under_way.push((number, header.call));
-            self.unannounced.push_back(BulkFrame { lane, number, items });
+            let bulk = self.bulk.get_or_insert_default();
+            bulk.frames += 1;
+            bulk.under_way.push((number, header.call));
+            bulk.unannounced.push_back(BulkFrame { lane, number, items });
         }
         self.end_head(with_bulk);
     }
@@ -328,7 +354,11 @@ impl Heads {
         while let Some(Entry { bytes, ends_head, announces }) = self.segments.pop_front() {
             moved += bytes.as_slice().len();
             batch.segments.push_back(bytes);
-            self.announced.extend(self.unannounced.drain(..announces));
+            if announces > 0
+                && let Some(LaneBulk { unannounced, announced, .. }) = self.bulk.as_deref_mut()
+            {
+                announced.extend(unannounced.drain(..announces));
+            }
             if ends_head && moved >= BATCH_LANE_BYTES {
                 break;
             }
