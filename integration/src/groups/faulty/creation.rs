@@ -122,12 +122,14 @@ async fn never_made(worker: &Worker, owner: &str, create: impl Fn() -> Result<RR
     Ok(())
 }
 
-/// The value is made, and goes when its creator has not heard of it in time.
+/// The value is made, and goes when its creator has not heard of it in time. Whoever asks the owner has heard of it; a
+/// function that gets the reference waits for the owner's word, and asks nobody.
 async fn reply_dropped(worker: &Worker) -> Result<()> {
     let hasty = worker.with_timeout(SHORT);
     for _ in 0..2 {
         let rref = hasty.remote("worker1", new_tally, (1,))?;
-        until("its failure is known", async || Ok(rref.created().await.is_err())).await?;
+        is_told(worker.rpc_async("worker0", copy_of, (rref.clone(),)).timeout(LATE).await)?;
+        not_made(rref.created().await)?;
         not_made(rref.to_here().await)?;
     }
     ensure!(worker.remote("worker1", new_tally, (1,))?.to_here().await?.n == 1);
