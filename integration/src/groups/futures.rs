@@ -18,6 +18,7 @@ fn add(a: i64, b: i64) -> i64 {
     a + b
 }
 
+/// Stands for work that takes so long, so that others are done before it.
 #[rpc::function]
 async fn sleep_ms(ms: u64) -> u64 {
     tokio::time::sleep(Duration::from_millis(ms)).await;

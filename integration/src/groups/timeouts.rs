@@ -16,12 +16,14 @@ const SHORT: Duration = Duration::from_millis(200);
 /// Far above what anything here waits for, and far below the timeout of the scenario.
 const LATE: Duration = Duration::from_secs(10);
 
+/// Its time is what is looked at: who calls it says how long it takes.
 #[rpc::function]
 async fn sleep_ms(ms: u64) -> u64 {
     tokio::time::sleep(Duration::from_millis(ms)).await;
     ms
 }
 
+/// As [`sleep_ms`], on a thread.
 #[rpc::function]
 fn block_ms(ms: u64) -> u64 {
     std::thread::sleep(Duration::from_millis(ms));

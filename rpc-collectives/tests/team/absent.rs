@@ -44,6 +44,12 @@ async fn the_default_time_is_that_of_calls() {
     assert_eq!(began.elapsed().as_secs(), 60);
 }
 
+/// Because worker 2 is dead.
+fn assert_killed_2(error: &CollectiveError) {
+    let is_so = matches!(cause(error), IncompleteCause::Died { worker, .. } if &**worker == "worker2");
+    assert!(is_so, "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dead_member_ends_it_as_soon_as_the_leader_is_there() {
     let job = Job::new(4).await;
@@ -53,10 +59,7 @@ async fn a_dead_member_ends_it_as_soon_as_the_leader_is_there() {
     let leader = job.everybody(0).all_gather(0);
     for gathered in [leader, early] {
         let error = gathered.await.unwrap_err();
-        assert!(
-            matches!(cause(&error), IncompleteCause::Died { worker, .. } if &**worker == "worker2"),
-            "{error}"
-        );
+        assert_killed_2(&error);
         assert_missing(&error, &["worker2", "worker3"]);
     }
     assert!(began.elapsed() < Duration::from_secs(20), "long before its time");
@@ -67,13 +70,10 @@ async fn a_dead_member_ends_it_though_the_leader_has_not_come() {
     let job = Job::new(4).await;
     let began = Instant::now();
     let early = job.everybody(1).barrier();
-    tokio::time::sleep(Duration::from_secs(1)).await; // it is at the leader's worker
+    tokio::time::sleep(Duration::from_secs(1)).await; // of the paused clock: it is at the leader's worker
     job.cluster.kill("worker2");
     let error = early.await.unwrap_err();
-    assert!(
-        matches!(cause(&error), IncompleteCause::Died { worker, .. } if &**worker == "worker2"),
-        "{error}"
-    );
+    assert_killed_2(&error);
     assert_missing(&error, &["worker0", "worker2", "worker3"]);
     assert!(began.elapsed() < Duration::from_secs(20), "long before its time");
     for late in [3, 0] {
@@ -94,10 +94,7 @@ async fn a_death_is_noticed_also_when_who_looked_for_it_is_dead_itself() {
     tokio::time::sleep(Duration::from_secs(1)).await; // it has come, so that this ends nothing
     job.cluster.kill("worker2");
     let error = second.await.unwrap_err();
-    assert!(
-        matches!(cause(&error), IncompleteCause::Died { worker, .. } if &**worker == "worker2"),
-        "{error}"
-    );
+    assert_killed_2(&error);
     assert_missing(&error, &["worker0", "worker2"]);
     assert!(began.elapsed() < Duration::from_secs(20), "long before its time");
     drop(first);

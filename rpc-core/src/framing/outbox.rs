@@ -138,20 +138,21 @@ impl Outbox {
     ///
     /// Once it is written, its memory may be given back with [`reuse`](Self::reuse).
     pub fn take_lone(&mut self) -> Option<Vec<u8>> {
+        if !self.is_quiet() {
+            return None;
+        }
         let [urgent, normal] = &mut self.lanes;
         let lane = match (urgent.segments.len(), normal.segments.len()) {
             (1, 0) => urgent,
             (0, 1) => normal,
             _ => return None,
         };
-        let is_lone =
-            matches!(lane.segments.front(), Some(Entry { bytes: Segment::Gathered(_), announces: 0, .. }));
-        if !is_lone || !self.order.as_ref().is_none_or(|order| order.is_quiet()) {
-            return None;
-        }
-        match lane.segments.pop_front() {
-            Some(Entry { bytes: Segment::Gathered(bytes), .. }) => Some(bytes),
-            _ => unreachable!("seen above"),
+        match lane.segments.pop_front()? {
+            Entry { bytes: Segment::Gathered(bytes), announces: 0, .. } => Some(bytes),
+            other => {
+                lane.segments.push_front(other);
+                None
+            }
         }
     }
 

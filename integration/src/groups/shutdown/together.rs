@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 /// Handlers that have run to their end in this process.
 static DONE: AtomicU64 = AtomicU64::new(0);
 
-/// Takes a moment, then counts.
+/// Takes a moment, which a shutdown has to wait for, then counts.
 #[rpc::function]
 async fn work(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
